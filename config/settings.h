@@ -1,0 +1,94 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "gateway/base/clock.h"
+#include "gateway/base/result.h"
+#include "gateway/core/message.h"
+#include "gateway/mapping/device_map.h"
+#include "gateway/net/endpoint.h"
+
+namespace trunkline::config {
+
+// What an operator may write in trunkline.toml; the initial values are the defaults. An immutable value once loaded.
+struct Hub {
+  std::string host;                        // required: tenant, TLS name and token audience
+  net::Endpoint address;                   // where to connect; host:5671 unless set
+  std::string ca_file;                     // empty: the system's store
+  Milliseconds token_lifetime{3'600'000};  // 30s to 24h
+  double attach_rate = 100;                // devices per second after a (re)connect; 0 is "off"
+  unsigned max_devices_per_connection = 990;
+};
+
+struct Identity {
+  std::string store = "/var/lib/trunkline/identity.db";
+  std::string key_file;  // sealing key; empty: "<store>.key" beside the store
+};
+
+enum class Durability {
+  power,    // synced before the acknowledgement
+  process,  // survives kill -9, not a power cut
+};
+
+struct Spool {
+  std::string directory = "/var/lib/trunkline/spool";
+  Durability durability = Durability::power;
+  std::uint64_t max_bytes = 1ULL << 30;
+  std::uint64_t max_messages = 10'000'000;
+};
+
+struct Status {
+  std::string listen = "127.0.0.1:9464";
+  std::string control = "/run/trunkline/control.sock";
+};
+
+struct Mqtt {
+  std::string name = "default";
+  SourcePlace place;
+  bool tls = false;      // mqtts://
+  net::Endpoint broker;  // from "mqtt://127.0.0.1:1883"
+  std::string user;
+  std::string password_file;  // 0600
+  std::string ca_file;
+  std::string client_id = "trunkline";  // fixed: the broker keeps our session by this name
+  Milliseconds keep_alive{30'000};
+};
+
+struct Coap {
+  std::string listen;  // plain UDP; empty: none
+};
+
+struct Settings {
+  std::string file;  // as given
+  Hub hub;
+  Identity identity;
+  Spool spool;
+  Status status;
+  std::vector<Mqtt> mqtt;
+  std::optional<Coap> coap;
+  std::string log_level = "info";  // debug, info, warning, error
+  std::vector<DeviceMap> devices;  // from devices.d beside the file, in order of file name
+};
+
+// One thing that is wrong, as the operator reads it: "file:line:col: message; what to do".
+struct Problem {
+  SourcePlace place;  // line 0: the file as a whole
+  std::string message;
+  [[nodiscard]] std::string text() const;
+};
+
+struct Loaded {
+  Settings settings;              // usable only without problems
+  std::vector<Problem> problems;  // every one, over all files, in order of file and line
+  std::vector<Problem> warnings;  // loads all the same
+};
+
+// Reads trunkline.toml and devices.d/*.toml beside it. Never throws, never stops at the first problem. Called on the
+// main thread.
+Loaded load(const std::string& file);
+
+}  // namespace trunkline::config

@@ -1,0 +1,74 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <proton/connection.hpp>
+#include <proton/messaging_handler.hpp>
+#include <string>
+
+#include "gateway/net/stream.h"
+
+namespace trunkline::amqp {
+
+// Why a connection ended: the AMQP condition the peer sent or Proton raised, or "trunkline:io" / "trunkline:watchdog"
+// for ours.
+struct EndReason {
+  std::string condition;    // empty after an orderly close by both sides
+  std::string description;  // printable, at most 512 bytes (Proton's texts may hold raw peer bytes)
+};
+
+// One AMQP 1.0 connection: Proton's connection_driver pumped over one byte stream (decision: ours, not the container).
+// Generic; knows nothing of IoT Hub; serves both roles. Owned by one thread, the stream's executor; all calls and all
+// handler callbacks happen there. The handler and every Proton object belong to this connection's epoch and die with
+// it.
+//
+// The handler derives from proton::messaging_handler and must override on_error (the default throws). Work on Proton
+// objects outside a callback, for example from a timer, is followed by wake().
+//
+// `on_end` is called exactly once, after the last handler callback, never from within start(), wake() or close(); the
+// owner may destroy the connection in it.
+class Connection {
+ public:
+  enum class Role { client, server };
+  struct Options {
+    Role role = Role::client;
+    std::string container_id;
+    std::string virtual_host;    // open.hostname; client only
+    bool sasl_anonymous = true;  // client: SASL ANONYMOUS, else the bare AMQP header. Server: no SASL layer
+    std::chrono::milliseconds idle_timeout{120'000};  // what we enforce; Proton advertises half of it
+    std::uint32_t max_frame_size = 65'536;
+    std::uint16_t channel_max = 8'191;
+    std::string initial_bytes;  // server: read already from the stream, to be parsed first
+  };
+  using EndHandler = std::function<void(EndReason)>;
+
+  Connection(std::unique_ptr<net::Stream> stream, Options options, proton::messaging_handler& handler,
+             EndHandler on_end);
+  ~Connection();
+  Connection(const Connection&) = delete;
+  Connection& operator=(const Connection&) = delete;
+
+  void start();
+  // Flushes what was done to Proton objects outside of callbacks: schedules one pump, however often it is called.
+  void wake();
+  // Orderly: sends close and waits for the peer's; ends after `limit` in any case.
+  void close(std::chrono::milliseconds limit);
+  // At once, without a word to the peer.
+  void abort(EndReason reason);
+  // For fault injection by the simulator: closes the socket with RST, or stops reading from it until further notice.
+  void reset();
+  void set_reading(bool reading);
+
+  [[nodiscard]] proton::connection proton();
+  [[nodiscard]] std::string peer() const;
+
+ private:
+  class Pump;
+  std::shared_ptr<Pump> pump_;
+};
+
+}  // namespace trunkline::amqp

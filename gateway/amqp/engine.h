@@ -1,0 +1,48 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <proton/condition.h>
+#include <proton/connection.h>
+#include <proton/delivery.h>
+#include <proton/link.h>
+#include <proton/session.h>
+#include <proton/terminus.h>
+
+#include <optional>
+#include <proton/internal/object.hpp>
+#include <string>
+#include <string_view>
+
+namespace trunkline::amqp {
+
+// The engine's own handle behind a C++ object: what Proton C++ 0.37 cannot say (credit, reasons of a rejection, freeing
+// a link) is said through it. `handle<pn_link_t>(sender)`. Valid as long as the C++ object is.
+template <class T>
+T* handle(const proton::internal::object<T>& object) {
+  struct Access : proton::internal::object<T> {
+    static T* get(const proton::internal::object<T>& o) { return (o.*(&Access::pn_object))(); }
+  };
+  return Access::get(object);
+}
+
+// An AMQP error condition as a value; texts are bounded to 512 bytes.
+struct Condition {
+  std::string name;
+  std::string description;
+  [[nodiscard]] bool set() const { return !name.empty(); }
+};
+Condition read(pn_condition_t* condition);
+void write(pn_condition_t* condition, const Condition& value);
+
+// Settles a received delivery with the outcome; a rejection carries its condition.
+void accept(pn_delivery_t* delivery);
+void reject(pn_delivery_t* delivery, const Condition& why);
+void release(pn_delivery_t* delivery);
+void modify(pn_delivery_t* delivery, bool failed, bool undeliverable_here);
+
+// Frees a link that is closed on both sides, a session likewise with its links: Proton C++ never does it, and attach
+// gets slower with every dead one. No pointer to it may be used afterwards.
+void free_link(pn_link_t* link);
+void free_session(pn_session_t* session);
+
+}  // namespace trunkline::amqp

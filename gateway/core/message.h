@@ -1,0 +1,65 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <compare>
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "gateway/base/clock.h"
+#include "gateway/core/device_id.h"
+
+namespace trunkline {
+
+// Which adapter a message came through; stored in the spool, so numbers never change.
+enum class Source : std::uint8_t { mqtt = 1, coap = 2, tcp = 3 };
+std::string_view to_string(Source source);
+
+// An application property: string to string, as the hub keeps only strings (hub-amqp-protocol.md 5.1).
+struct Property {
+  std::string name;
+  std::string value;
+  friend bool operator==(const Property&, const Property&) = default;
+};
+
+// What a device said. Adapters fill it and move it into Ingress::submit; a value, moved, never shared.
+struct Telemetry {
+  DeviceId device;
+  std::string body;              // opaque bytes, untouched
+  std::string content_type;      // media type, empty if not stated
+  std::string content_encoding;  // such as "utf-8", empty if not stated
+  std::vector<Property> properties;
+  std::string source_key;  // repeat detection: what the source calls this message, empty if it has no name for it
+  Source source = Source::mqtt;
+};
+
+// The place of a message in everything that this gateway ever stamped: run number in the upper 24 bits, sequence within
+// the run in the lower 40. Totally ordered across runs (architecture.md 3); also the spool's row id. 0 is before every
+// message.
+struct Position {
+  std::uint64_t value = 0;
+
+  static constexpr unsigned kSequenceBits = 40;
+  static Position make(std::uint64_t run, std::uint64_t sequence) { return {run << kSequenceBits | sequence}; }
+  [[nodiscard]] std::uint64_t run() const { return value >> kSequenceBits; }
+  [[nodiscard]] std::uint64_t sequence() const { return value & ((1ULL << kSequenceBits) - 1); }
+  friend auto operator<=>(const Position&, const Position&) = default;
+};
+
+// The hub's message-id of a position: "<spool uuid, 32 hex digits>-<run>-<sequence>". Neither a crash nor a recreated
+// spool repeats one (D-03), and a resend carries the same.
+std::string message_id(std::string_view spool_uuid, Position position);
+
+// A telemetry message once stamped by intake. Immutable from then on, so threads share it.
+struct Message {
+  Position position;
+  WallTime received;
+  Telemetry telemetry;
+  // What it costs in memory and, near enough, on disk; for limits.
+  [[nodiscard]] std::size_t footprint() const;
+};
+using MessagePtr = std::shared_ptr<const Message>;
+
+}  // namespace trunkline

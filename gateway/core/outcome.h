@@ -1,0 +1,52 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <string>
+#include <string_view>
+
+#include "gateway/base/clock.h"
+
+namespace trunkline {
+
+// The terminal state of a delivery (AMQP 1.0 section 3.4), one per delivery, exactly once. A verdict, not an error of
+// ours.
+struct Outcome {
+  enum class Kind { accepted, rejected, released, modified };
+  Kind kind = Kind::released;
+  bool undeliverable_here = false;  // modified only
+  std::string condition;            // rejected: the error condition, such as "amqp:not-found"
+  std::string description;          // what a person reads; bounded by who fills it
+
+  static Outcome accepted() { return {Kind::accepted, false, {}, {}}; }
+  static Outcome released(std::string why = {}) { return {Kind::released, false, {}, std::move(why)}; }
+  static Outcome rejected(std::string condition, std::string description) {
+    return {Kind::rejected, false, std::move(condition), std::move(description)};
+  }
+  // What a Completion answers that was dropped: exists only inside, and goes out as released.
+  static Outcome abandoned() { return released("abandoned"); }
+};
+std::string_view to_string(Outcome::Kind kind);
+
+// What an adapter may tell its device about a message it submitted.
+struct Admission {
+  enum class Kind {
+    safe,       // acknowledge: committed, or accepted by the hub (D-01)
+    duplicate,  // acknowledge: this source key is safe already
+    throttled,  // not now; offer it again after retry_after
+    refused,    // never; reason says why, and it is counted
+    abandoned,  // the gateway is stopping; say nothing to the device
+  };
+  Kind kind = Kind::abandoned;
+  Milliseconds retry_after{0};
+  std::string reason;
+
+  static Admission safe() { return {Kind::safe, {}, {}}; }
+  static Admission throttled(Milliseconds retry_after, std::string reason) {
+    return {Kind::throttled, retry_after, std::move(reason)};
+  }
+  static Admission refused(std::string reason) { return {Kind::refused, {}, std::move(reason)}; }
+  static Admission abandoned() { return {}; }
+};
+std::string_view to_string(Admission::Kind kind);
+
+}  // namespace trunkline

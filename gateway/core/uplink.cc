@@ -1,0 +1,36 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "gateway/core/uplink.h"
+
+namespace trunkline {
+
+std::string_view to_string(DeviceLink link) {
+  return link == DeviceLink::telemetry ? "telemetry" : "commands";
+}
+
+std::string_view to_string(LinkFault::Kind kind) {
+  switch (kind) {
+    case LinkFault::Kind::transport:
+      return "transport";
+    case LinkFault::Kind::unauthorised:
+      return "unauthorised";
+    case LinkFault::Kind::not_found:
+      return "not_found";
+    case LinkFault::Kind::throttled:
+      return "throttled";
+    case LinkFault::Kind::taken_over:
+      return "taken_over";
+    case LinkFault::Kind::oversize:
+      return "oversize";
+    case LinkFault::Kind::protocol:
+      return "protocol";
+    case LinkFault::Kind::busy:
+      return "busy";
+    case LinkFault::Kind::timeout:
+      return "timeout";
+    case LinkFault::Kind::stopped:
+      return "stopped";
+  }
+  return "transport";
+}
+
+}  // namespace trunkline

@@ -1,0 +1,62 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <boost/asio/io_context.hpp>
+#include <memory>
+#include <string>
+
+#include "gateway/base/clock.h"
+#include "gateway/base/metrics.h"
+#include "gateway/core/uplink.h"
+#include "gateway/net/endpoint.h"
+
+namespace trunkline::hub {
+
+// The IoT Hub dialect over one AMQP connection: TLS, SASL ANONYMOUS, $cbs, a session and links per device. Implements
+// Uplink; owned by the composition root, used and called back on the hub thread only (the io_context's). One connection
+// epoch per open(); events of an older epoch never arrive. A watchdog of `handshake_timeout` runs from open() to
+// on_ready, because Proton has none there.
+class HubLink final : public Uplink {
+ public:
+  struct Options {
+    std::string host;  // open.hostname, SNI, certificate name, token audience
+    net::Endpoint address;
+    std::string ca_file;     // empty: the system's store
+    std::string gateway_id;  // container-id
+    std::string spool_uuid;  // for message ids
+    Milliseconds handshake_timeout{20'000};
+    Milliseconds put_token_timeout{30'000};  // one put-token, from write to answer
+    Milliseconds idle_timeout{60'000};
+    unsigned max_put_tokens = 30;  // outstanding at the same time; more wait in order of request
+    std::size_t session_outgoing_limit = 64 * 1024;
+  };
+
+  HubLink(boost::asio::io_context& io, Options options, const Clock& clock, Metrics& metrics);
+  ~HubLink() override;
+
+  void set_events(UplinkEvents& events);  // before open()
+
+  void open() override;
+  void authorise(DeviceSlot slot, const DeviceId& device, Token token) override;
+  void attach(DeviceSlot slot, DeviceLink link) override;
+  void detach(DeviceSlot slot) override;
+  SendResult send(DeviceSlot slot, const MessagePtr& message) override;
+  void grant_commands(DeviceSlot slot, unsigned credit) override;
+  void settle(CommandTag tag, const Outcome& outcome) override;
+  void close() override;
+
+ private:
+  class Epoch;
+  struct Shared;
+  std::unique_ptr<Shared> shared_;
+  std::unique_ptr<Epoch> epoch_;
+};
+
+// The hub's 256 KB rule (hub-amqp-protocol.md 5.3).
+class HubMessageSizer final : public MessageSizer {
+ public:
+  [[nodiscard]] std::size_t size(const Telemetry& telemetry) const override;
+  [[nodiscard]] std::size_t limit() const override { return 262'144; }
+};
+
+}  // namespace trunkline::hub

@@ -1,0 +1,79 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "gateway/base/clock.h"
+#include "gateway/core/device_id.h"
+
+namespace trunkline {
+
+// Where in the operator's files something was written; line and column count from 1.
+struct SourcePlace {
+  std::string file;
+  std::uint32_t line = 0;
+  std::uint32_t column = 0;
+};
+
+// Which event means that the device did the command (C-01).
+enum class CommandDone {
+  replied,       // the device's own reply or result arrived; the default where one is mapped
+  acknowledged,  // the protocol's acknowledgement: a broker's PUBACK, a CoAP 2.xx
+  written,       // the bytes were handed to the connection
+};
+
+struct MqttMap {
+  std::string broker;                        // name of the [[mqtt]] table, "default" for a plain [mqtt]
+  std::string telemetry;                     // topic
+  std::optional<std::string> command;        // topic to publish on
+  std::optional<std::string> command_reply;  // topic on which the device says that it is done
+};
+
+struct CoapMap {
+  std::optional<std::string> address;  // source address that is this device, on the plain listener
+  std::string telemetry;               // path, "/t"; unique over all devices when neither identity nor address is set
+  std::optional<std::string> command;  // path that the device observes
+  std::optional<std::string> result;   // path to which it POSTs "?id=<id>" when done
+};
+
+// Lines: everything up to `end`, which is not part of the message.
+struct LineFraming {
+  std::string end = "\n";
+  std::size_t max_length = 64 * 1024;  // a longer line is dropped up to its end mark, counted and logged
+};
+
+struct TcpCommand {
+  std::string send;                  // template: {payload} {id} {device}
+  std::optional<std::string> reply;  // template of the line that means done; such lines are not telemetry
+};
+
+struct TcpMap {
+  std::string listen;  // "ADDRESS:PORT", one device per listener
+  LineFraming framing;
+  std::optional<std::string> ack;  // text sent to the device for each message once it is safe
+  std::optional<TcpCommand> command;
+};
+
+// Everything an operator says of one device: the hub's id, the protocol it speaks, and how. Made by config from
+// devices.d, an immutable value from then on. Exactly one of mqtt, coap and tcp is set.
+struct DeviceMap {
+  DeviceId id;
+  SourcePlace place;
+  std::string content_type;  // of its telemetry; empty: the adapter's default
+  std::string content_encoding;
+  CommandDone command_done = CommandDone::replied;
+  std::optional<Milliseconds> expect_every;  // silence of three times this means away (C-02)
+  unsigned in_flight = 64;                   // unsettled messages at the hub at the same time, 1 to 1000 (D-03)
+  std::optional<MqttMap> mqtt;
+  std::optional<CoapMap> coap;
+  std::optional<TcpMap> tcp;
+
+  [[nodiscard]] bool takes_commands() const {
+    return (mqtt && mqtt->command) || (coap && coap->command) || (tcp && tcp->command);
+  }
+};
+
+}  // namespace trunkline

@@ -1,0 +1,41 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <initializer_list>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "gateway/base/result.h"
+
+namespace trunkline {
+
+// A text with {name} fields, "{{" and "}}" for the braces themselves. Pure value; parsed once by config, so that an
+// unknown field is an error with a place, and filled per command.
+class Template {
+ public:
+  using Values = std::initializer_list<std::pair<std::string_view, std::string_view>>;
+
+  // `allowed` are the names that may occur; another one, an unclosed brace or an empty name is ErrorCode::invalid.
+  static Result<Template> parse(std::string_view text, std::initializer_list<std::string_view> allowed);
+
+  // Names that are not in `values` become empty.
+  [[nodiscard]] std::string fill(Values values) const;
+
+  // Does `text` match with each field standing for one or more characters? Returns the text of the field `wanted` (""
+  // if the template has no such field), nothing if the text does not match. Fields match as little as possible.
+  [[nodiscard]] std::optional<std::string> match(std::string_view text, std::string_view wanted) const;
+
+  [[nodiscard]] bool has(std::string_view name) const;
+
+ private:
+  struct Part {
+    bool field = false;
+    std::string text;
+  };
+  std::vector<Part> parts_;
+};
+
+}  // namespace trunkline

@@ -1,0 +1,33 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <atomic>
+#include <memory>
+#include <string>
+#include <unordered_map>
+#include <vector>
+
+#include "gateway/core/token.h"
+#include "identity/identity_store.h"
+
+namespace trunkline::identity {
+
+// The in-memory view of the identity store that other threads read: an immutable snapshot, replaced as a whole by the
+// main thread when identities change. Implements TokenProvider for the hub thread.
+class Directory final : public TokenProvider {
+ public:
+  Directory(std::string hub_host, Milliseconds token_lifetime);
+
+  void replace(std::vector<Identity> identities);  // main thread
+  [[nodiscard]] Result<Token> token(const DeviceId& device, WallTime now) const override;
+  [[nodiscard]] bool known(const DeviceId& device) const;
+  [[nodiscard]] std::size_t size() const;
+
+ private:
+  using Snapshot = std::unordered_map<DeviceId, Identity>;
+  std::string hub_host_;
+  Milliseconds token_lifetime_;
+  std::atomic<std::shared_ptr<const Snapshot>> snapshot_;
+};
+
+}  // namespace trunkline::identity

@@ -1,0 +1,43 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "gateway/base/clock.h"
+#include "gateway/base/result.h"
+#include "gateway/base/secret.h"
+#include "gateway/core/device_id.h"
+
+namespace trunkline::identity {
+
+// What the gateway holds of one device: its keys at the hub (base64-decoded bytes) and its pre-shared key, if any.
+struct Identity {
+  DeviceId device;
+  Secret primary;
+  Secret secondary;  // may be empty
+  Secret psk;        // may be empty
+  bool enabled = true;
+  WallTime updated{};
+};
+
+// The durable truth about identities. Called on the main thread or by the CLI; the running daemon reads a Directory
+// instead. Every change is one transaction.
+class IdentityStore {
+ public:
+  virtual ~IdentityStore() = default;
+  virtual Result<void> add(const Identity& identity) = 0;                 // exists: names the device
+  virtual Result<void> put(const std::vector<Identity>& identities) = 0;  // add or replace; all or nothing
+  virtual Result<void> remove(const DeviceId& device) = 0;
+  virtual Result<void> set_enabled(const DeviceId& device, bool enabled) = 0;
+  virtual Result<std::vector<Identity>> all() const = 0;  // ordered by id
+};
+
+// Opens or creates the SQLite file with mode 0600. Keys are sealed with AES-256-GCM under the key in `key_file` (made
+// with mode 0600 when the store is created), the device id as associated data. Fails without touching anything: a key
+// that does not fit, a damaged or newer file, wrong permissions (world- or group-readable key).
+Result<std::unique_ptr<IdentityStore>> open_store(const std::string& file, const std::string& key_file);
+
+}  // namespace trunkline::identity
