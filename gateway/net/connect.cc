@@ -1,0 +1,224 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "gateway/net/connect.h"
+
+#include <openssl/ssl.h>
+#include <openssl/x509v3.h>
+
+#include <boost/asio/error.hpp>
+#include <boost/asio/ip/address.hpp>
+#include <boost/asio/post.hpp>
+#include <boost/asio/steady_timer.hpp>
+#include <vector>
+
+#include "gateway/net/socket_stream.h"
+
+namespace trunkline::net {
+
+namespace {
+
+using asio::ip::tcp;
+using std::chrono::steady_clock;
+
+Error io_error(const error_code& error) {
+  const auto code = error == asio::error::timed_out ? ErrorCode::timed_out : ErrorCode::unavailable;
+  return Error{code, error.message()};
+}
+
+// The name that the certificate must carry; SNI is for names only (RFC 6066 section 3).
+bool expect_name(SSL* ssl, const std::string& name) {
+  error_code not_an_address;
+  asio::ip::make_address(name, not_an_address);
+  auto* parameters = SSL_get0_param(ssl);
+  if (!not_an_address) return X509_VERIFY_PARAM_set1_ip_asc(parameters, name.c_str()) == 1;
+  X509_VERIFY_PARAM_set_hostflags(parameters, X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS);
+  // SSL_set_tlsext_host_name is a macro of C casts around this call.
+  return X509_VERIFY_PARAM_set1_host(parameters, name.c_str(), name.size()) == 1 &&
+         SSL_ctrl(ssl, SSL_CTRL_SET_TLSEXT_HOSTNAME, TLSEXT_NAMETYPE_host_name, const_cast<char*>(name.c_str())) == 1;
+}
+
+// One attempt in progress. Asio's operations keep it alive; cancel() takes its voice away.
+class Attempt final : public std::enable_shared_from_this<Attempt> {
+ public:
+  Attempt(const asio::any_io_executor& executor, Endpoint peer, std::shared_ptr<asio::ssl::context> tls,
+          std::string server_name, std::chrono::milliseconds timeout, ConnectHandler handler)
+      : peer_(std::move(peer)),
+        tls_(std::move(tls)),
+        server_name_(std::move(server_name)),
+        deadline_(steady_clock::now() + timeout),
+        handler_(std::move(handler)),
+        resolver_(executor),
+        timer_(executor),
+        address_timer_(executor),
+        socket_(executor) {}
+
+  void connect() {
+    arm();
+    error_code no_literal;
+    const auto literal = asio::ip::make_address(peer_.host, no_literal);
+    if (!no_literal) {
+      addresses_.emplace_back(literal, peer_.port);
+      asio::post(socket_.get_executor(), [self = shared_from_this()] { self->try_next({}); });
+      return;
+    }
+    resolver_.async_resolve(peer_.host, std::to_string(peer_.port),
+                            [self = shared_from_this()](error_code error, const tcp::resolver::results_type& found) {
+                              if (error) return self->failed(io_error(error).in("resolving the name"));
+                              for (const auto& entry : found) self->addresses_.push_back(entry.endpoint());
+                              self->try_next({});
+                            });
+  }
+
+  void accept(tcp::socket socket) {
+    socket_ = std::move(socket);
+    arm();
+    asio::post(socket_.get_executor(), [self = shared_from_this()] { self->connected(); });
+  }
+
+  void cancel() {
+    handler_ = nullptr;
+    stop();
+  }
+
+ private:
+  void arm() {
+    timer_.expires_at(deadline_);
+    timer_.async_wait([self = shared_from_this()](error_code error) {
+      if (!error) self->failed(Error{ErrorCode::timed_out, std::string("no answer in time while ") + self->doing_});
+    });
+  }
+
+  void try_next(const error_code& last) {
+    if (!handler_) return;
+    if (next_ == addresses_.size()) return failed(io_error(last ? last : make_error_code(asio::error::host_not_found)));
+    doing_ = "connecting";
+    const auto address = addresses_[next_++];
+    error_code ignored;
+    socket_.close(ignored);
+    // An address that swallows packets must leave time for the others.
+    const auto now = steady_clock::now();
+    const auto share = (deadline_ - now) / static_cast<int>(addresses_.size() - next_ + 1);
+    const bool others = next_ < addresses_.size();
+    if (others) {
+      address_timer_.expires_at(now + share);
+      address_timer_.async_wait([self = shared_from_this(), turn = next_](error_code error) {
+        if (error || self->next_ != turn || self->is_connected_) return;
+        error_code unused;
+        self->socket_.close(unused);
+      });
+    }
+    socket_.async_connect(address, [self = shared_from_this()](error_code error) {
+      if (!self->handler_) return;
+      if (error) return self->try_next(error == asio::error::operation_aborted ? asio::error::timed_out : error);
+      self->connected();
+    });
+  }
+
+  void connected() {
+    if (!handler_) return;
+    is_connected_ = true;
+    address_timer_.cancel();
+    set_tcp_options(socket_);
+    if (!tls_) return finished(tcp_stream(std::move(socket_)));
+    doing_ = "making the TLS handshake";
+    secure_ = std::make_shared<TlsSocket>(std::move(socket_), *tls_);
+    const bool server = server_name_.empty();
+    if (!server && !expect_name(secure_->native_handle(), server_name_)) {
+      return failed(Error{ErrorCode::invalid, "'" + server_name_ + "' is no name for a certificate"});
+    }
+    secure_->async_handshake(server ? asio::ssl::stream_base::server : asio::ssl::stream_base::client,
+                             [self = shared_from_this(), keep = secure_](error_code error) {
+                               if (error) return self->failed(self->handshake_error(error));
+                               self->finished(tls_stream(keep));
+                             });
+  }
+
+  Error handshake_error(const error_code& error) {
+    if (secure_ && !server_name_.empty()) {
+      const long verdict = SSL_get_verify_result(secure_->native_handle());
+      if (verdict != X509_V_OK) {
+        return Error{ErrorCode::denied, std::string("certificate: ") + X509_verify_cert_error_string(verdict)};
+      }
+    }
+    return io_error(error).in("TLS handshake");
+  }
+
+  void finished(std::unique_ptr<Stream> stream) {
+    if (!handler_) return;
+    secure_.reset();
+    timer_.cancel();
+    std::exchange(handler_, nullptr)(std::move(stream));
+  }
+
+  void failed(Error error) {
+    if (!handler_) return;
+    stop();
+    std::exchange(handler_, nullptr)(fail(error.in(peer_.text())));
+  }
+
+  void stop() {
+    error_code ignored;
+    resolver_.cancel();
+    timer_.cancel();
+    address_timer_.cancel();
+    if (secure_) {
+      secure_->next_layer().close(ignored);
+    } else {
+      socket_.close(ignored);
+    }
+  }
+
+  Endpoint peer_;
+  std::shared_ptr<asio::ssl::context> tls_;
+  std::string server_name_;  // empty: we are the server
+  steady_clock::time_point deadline_;
+  ConnectHandler handler_;
+  tcp::resolver resolver_;
+  asio::steady_timer timer_;
+  asio::steady_timer address_timer_;
+  tcp::socket socket_;
+  std::shared_ptr<TlsSocket> secure_;
+  std::vector<tcp::endpoint> addresses_;
+  std::size_t next_ = 0;
+  bool is_connected_ = false;
+  const char* doing_ = "resolving the name";
+};
+
+class OwnedAttempt final : public ConnectAttempt {
+ public:
+  explicit OwnedAttempt(std::shared_ptr<Attempt> attempt) : attempt_(std::move(attempt)) {}
+  ~OwnedAttempt() override { attempt_->cancel(); }
+
+ private:
+  std::shared_ptr<Attempt> attempt_;
+};
+
+}  // namespace
+
+std::unique_ptr<ConnectAttempt> connect_tcp(asio::io_context& io, const Endpoint& peer,
+                                            std::chrono::milliseconds timeout, ConnectHandler handler) {
+  auto attempt =
+      std::make_shared<Attempt>(io.get_executor(), peer, nullptr, std::string(), timeout, std::move(handler));
+  attempt->connect();
+  return std::make_unique<OwnedAttempt>(std::move(attempt));
+}
+
+std::unique_ptr<ConnectAttempt> connect_tls(asio::io_context& io, const Endpoint& peer,
+                                            std::shared_ptr<asio::ssl::context> context, const std::string& server_name,
+                                            std::chrono::milliseconds timeout, ConnectHandler handler) {
+  auto attempt = std::make_shared<Attempt>(io.get_executor(), peer, std::move(context),
+                                           server_name.empty() ? peer.host : server_name, timeout, std::move(handler));
+  attempt->connect();
+  return std::make_unique<OwnedAttempt>(std::move(attempt));
+}
+
+std::unique_ptr<ConnectAttempt> accept_tls(tcp::socket socket, std::shared_ptr<asio::ssl::context> context,
+                                           std::chrono::milliseconds timeout, ConnectHandler handler) {
+  error_code error;
+  const auto address = socket.remote_endpoint(error);
+  auto attempt = std::make_shared<Attempt>(socket.get_executor(), error ? Endpoint{"unknown", 0} : to_endpoint(address),
+                                           std::move(context), std::string(), timeout, std::move(handler));
+  attempt->accept(std::move(socket));
+  return std::make_unique<OwnedAttempt>(std::move(attempt));
+}
+
+}  // namespace trunkline::net
