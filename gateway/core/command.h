@@ -16,6 +16,8 @@ namespace trunkline {
 struct Command {
   DeviceId device;
   std::uint64_t sequence = 0;  // the hub's x-opt-sequence-number: unique per device queue
+  // iothub-enqueuedtime: with the sequence it names the command even if the device's queue was made anew.
+  std::optional<WallTime> enqueued;
   std::string id;              // properties.message-id as text, empty if the service set none
   std::string correlation_id;  // properties.correlation-id as text
   std::string body;

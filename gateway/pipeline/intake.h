@@ -1,0 +1,49 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <mutex>
+
+#include "gateway/base/clock.h"
+#include "gateway/base/metrics.h"
+#include "gateway/core/adapter.h"
+#include "gateway/core/uplink.h"
+#include "gateway/pipeline/capacity.h"
+#include "gateway/pipeline/live_feed.h"
+#include "gateway/pipeline/store_thread.h"
+
+namespace trunkline {
+
+// The door: refuses what can never be sent, throttles what cannot be kept, stamps the rest and offers it to store and
+// multiplexer at the same moment. Any thread; never blocks but for a short lock. Owned by the composition root.
+class Intake final : public Ingress {
+ public:
+  using PresenceHandler = std::function<void(const DeviceId&, Presence)>;
+
+  Intake(StoreThread& store, LiveFeed& live, Capacity& capacity, const MessageSizer& sizer, const Clock& clock,
+         Metrics& metrics, std::uint64_t run, PresenceHandler on_presence);
+
+  void submit(Telemetry telemetry, Completion<Admission> done) override;
+  void presence(const DeviceId& device, Presence presence) override { on_presence_(device, presence); }
+
+  // From now on everything is throttled; for an orderly stop.
+  void close();
+
+ private:
+  StoreThread& store_;
+  LiveFeed& live_;
+  Capacity& capacity_;
+  const MessageSizer& sizer_;
+  const Clock& clock_;
+  PresenceHandler on_presence_;
+  std::mutex mutex_;
+  std::uint64_t run_;
+  std::uint64_t sequence_ = 0;
+  bool closed_ = false;
+  Metric& received_;
+  Metric& throttled_;
+  Metric& oversize_;
+};
+
+}  // namespace trunkline
