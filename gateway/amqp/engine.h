@@ -8,7 +8,7 @@
 #include <proton/session.h>
 #include <proton/terminus.h>
 
-#include <optional>
+#include <cstddef>
 #include <proton/internal/object.hpp>
 #include <string>
 #include <string_view>
@@ -25,7 +25,12 @@ T* handle(const proton::internal::object<T>& object) {
   return Access::get(object);
 }
 
-// An AMQP error condition as a value; texts are bounded to 512 bytes.
+inline constexpr std::size_t kMaxConditionText = 512;
+
+// A peer's text made fit for a log: at most kMaxConditionText bytes, no control characters, valid UTF-8.
+std::string printable(std::string_view text);
+
+// An AMQP error condition as a value; its texts are printable.
 struct Condition {
   std::string name;
   std::string description;

@@ -1,0 +1,130 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "gateway/amqp/connection.h"
+
+#include <proton/connection.h>
+#include <proton/transport.h>
+
+#include <algorithm>
+
+#include "tests/component/amqp/peer.h"
+#include "tests/support/tls_identity.h"
+
+using namespace trunkline;
+using namespace trunkline::tests;
+using boost::asio::io_context;
+
+TEST_CASE("two connections over TLS carry messages and every outcome") {
+  TlsIdentity identity;
+  io_context io;
+  PeerPair pair(connected_pair(io, *net::tls_client_context({"", identity.ca_file()}),
+                               *net::tls_server_context(identity.certificate_file(), identity.key_file())));
+  pair.client.options.sasl_anonymous = GENERATE(false, true);
+  pair.start();
+  REQUIRE(run_until(io, [&] { return pair.client.opened && pair.server.opened; }));
+  CHECK(pair.server.connection->proton().virtual_host() == "hub.example.net");
+  CHECK(pair.server.connection->proton().container_id() == "client");
+  auto* transport = pn_connection_transport(amqp::handle<pn_connection_t>(pair.server.connection->proton()));
+  CHECK(pn_transport_remote_channel_max(transport) == 8'191);
+  CHECK(pn_transport_get_remote_max_frame(transport) == 65'536);
+  CHECK(pn_transport_get_remote_idle_timeout(transport) == 60'000);
+
+  auto sender = pair.client.connection->proton().open_sender("somewhere");
+  pair.client.connection->wake();
+  REQUIRE(run_until(io, [&] { return sender.credit() > 0; }));
+  send(sender, "take me", 1);
+  send(sender, "refuse me", 2);
+  pair.client.connection->wake();
+  REQUIRE(run_until(io, [&] { return pair.client.states.size() == 2; }));
+  CHECK(pair.server.bodies == std::vector<std::string>{"take me", "refuse me"});
+  CHECK(std::multiset<std::uint64_t>(pair.client.states.begin(), pair.client.states.end()) ==
+        std::multiset<std::uint64_t>{PN_ACCEPTED, PN_REJECTED});
+  const auto rejected = pair.client.states[0] == PN_REJECTED ? 0U : 1U;
+  CHECK(pair.client.reasons[rejected].name == "amqp:not-allowed");
+  CHECK(pair.client.reasons[rejected].description == "as you wish");
+
+  pair.client.connection->close(std::chrono::seconds(10));
+  REQUIRE(run_until(io, [&] { return pair.client.ends == 1 && pair.server.ends == 1; }));
+  CHECK(pair.client.end.condition.empty());
+  CHECK(pair.server.end.condition.empty());
+  CHECK(pair.client.errors.empty());
+  CHECK(pair.server.errors.empty());
+}
+
+TEST_CASE("bytes that were read before are parsed first") {
+  io_context io;
+  auto pair = connected_pair(io);
+  Peer server(amqp::Connection::Role::server);
+  // The header, and an open with container-id "early" and nothing else (AMQP 1.0 section 2.7.1).
+  const std::string open(
+      "\x00\x53\x10\xC0\x08\x01\xA1\x05"
+      "early",
+      13);
+  server.options.initial_bytes = std::string("AMQP\0\1\0\0", 8) + std::string("\0\0\0\x15\2\0\0\0", 8) + open;
+  server.start(std::move(pair.server));
+  REQUIRE(run_until(io, [&] { return server.opened; }));
+  CHECK(server.connection->proton().container_id() == "early");
+}
+
+TEST_CASE("a thousand links attach and each carries a message") {
+  io_context io;
+  PeerPair pair(io);
+  pair.start();
+  REQUIRE(run_until(io, [&] { return pair.client.opened; }));
+  std::vector<proton::sender> senders;
+  for (int i = 0; i < 1000; ++i) {
+    auto session = pair.client.connection->proton().open_session();
+    senders.push_back(session.open_sender("device " + std::to_string(i)));
+  }
+  pair.client.connection->wake();
+  REQUIRE(run_until(io, [&] { return pair.client.senders == 1000; }));
+  REQUIRE(run_until(io, [&] {
+    return std::all_of(senders.begin(), senders.end(), [](auto& sender) { return sender.credit() > 0; });
+  }));
+  std::uint64_t tag = 0;
+  for (auto& sender : senders) {
+    ++tag;
+    send(sender, std::to_string(tag), tag);
+  }
+  pair.client.connection->wake();
+  REQUIRE(run_until(io, [&] { return pair.client.states.size() == senders.size(); }));
+  CHECK(std::set<std::string>(pair.server.bodies.begin(), pair.server.bodies.end()).size() == senders.size());
+}
+
+TEST_CASE("a connection whose reading is stopped hears nothing until it reads again") {
+  io_context io;
+  PeerPair pair(io);
+  pair.start();
+  REQUIRE(run_until(io, [&] { return pair.client.opened && pair.server.opened; }));
+  pair.server.connection->set_reading(false);
+  auto sender = pair.client.connection->proton().open_sender("somewhere");
+  pair.client.connection->wake();
+  run_until(
+      io, [&] { return pair.server.receivers > 0; }, std::chrono::milliseconds(50));
+  CHECK(pair.server.receivers == 0);
+  pair.server.connection->set_reading(true);
+  CHECK(run_until(io, [&] { return pair.server.receivers == 1; }));
+}
+
+TEST_CASE("links and sessions that are closed on both sides can be freed") {
+  io_context io;
+  PeerPair pair(io);
+  pair.start();
+  REQUIRE(run_until(io, [&] { return pair.client.opened; }));
+  for (int round = 0; round < 3; ++round) {
+    auto session = pair.client.connection->proton().open_session();
+    auto sender = session.open_sender("somewhere");
+    pair.client.connection->wake();
+    REQUIRE(run_until(io, [&] { return sender.credit() > 0; }));
+    send(sender, "unsettled", 1);  // a delivery that dies with its link
+    sender.close();
+    pair.client.connection->wake();
+    REQUIRE(run_until(io, [&] { return sender.closed(); }));
+    amqp::free_link(amqp::handle<pn_link_t>(sender));
+    session.close();
+    pair.client.connection->wake();
+    REQUIRE(run_until(io, [&] { return session.closed(); }));
+    amqp::free_session(amqp::handle<pn_session_t>(session));
+    pair.client.connection->wake();
+  }
+  CHECK(pn_session_head(amqp::handle<pn_connection_t>(pair.client.connection->proton()), 0) == nullptr);
+}
