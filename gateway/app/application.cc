@@ -1,0 +1,350 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "gateway/app/application.h"
+
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include <utility>
+
+#include <algorithm>
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/post.hpp>
+#include <boost/asio/signal_set.hpp>
+#include <boost/asio/steady_timer.hpp>
+#include <csignal>
+#include <cstdio>
+#include <deque>
+#include <iostream>
+#include <vector>
+
+#include "adapters/coap/coap_adapter.h"
+#include "adapters/mqtt/mqtt_adapter.h"
+#include "adapters/tcp/tcp_adapter.h"
+#include "config/settings.h"
+#include "gateway/app/hub_loop.h"
+#include "gateway/app/status.h"
+#include "gateway/base/crypto.h"
+#include "gateway/base/log.h"
+#include "gateway/base/metrics.h"
+#include "gateway/hub/hub_link.h"
+#include "gateway/ops/control.h"
+#include "gateway/ops/control_server.h"
+#include "gateway/ops/service_manager.h"
+#include "gateway/pipeline/intake.h"
+#include "gateway/pipeline/store_thread.h"
+#include "identity/directory.h"
+#include "identity/identity_store.h"
+
+namespace trunkline::app {
+namespace {
+
+namespace asio = boost::asio;
+
+// A thread that has not answered by then is reported as stalled.
+constexpr std::chrono::seconds kAnswerLimit{2};
+constexpr Milliseconds kStopAdapters{3000};
+constexpr Milliseconds kStopHub{5000};
+
+log::Level level_of(const std::string& name) {
+  if (name == "debug") return log::Level::debug;
+  if (name == "warning") return log::Level::warning;
+  if (name == "error") return log::Level::error;
+  return log::Level::info;
+}
+
+std::string key_file_of(const config::Identity& identity) {
+  return identity.key_file.empty() ? identity.store + ".key" : identity.key_file;
+}
+
+// Members are declared in start order, so destruction is the reverse.
+class Application final : private ops::Control {
+ public:
+  Application(config::Settings settings, std::unique_ptr<identity::IdentityStore> identities,
+              std::unique_ptr<Spool> spool)
+      : settings_(std::move(settings)),
+        identities_(std::move(identities)),
+        spool_(std::move(spool)),
+        directory_(settings_.hub.host, settings_.hub.token_lifetime),
+        capacity_(settings_.spool.max_bytes, settings_.spool.max_messages),
+        store_(*spool_, capacity_, metrics_),
+        store_thread_(store_, capacity_, clock_, [this](ReadAnswer answer) { hub_.on_read(std::move(answer)); }),
+        hub_({clock_, metrics_, store_thread_, live_, directory_}, link_options(),
+             {.attach_rate = settings_.hub.attach_rate}, random_seed()),
+        intake_(store_thread_, live_, capacity_, sizer_, clock_, metrics_, spool_->run(),
+                [this](const DeviceId& device, Presence presence) { hub_.presence(device, presence); }) {}
+
+  int run();
+
+ private:
+  hub::HubLink::Options link_options() const {
+    hub::HubLink::Options out;
+    out.host = settings_.hub.host;
+    out.address = settings_.hub.address;
+    out.ca_file = settings_.hub.ca_file;
+    out.gateway_id = "trunkline-" + spool_->uuid();
+    out.spool_uuid = spool_->uuid();
+    return out;
+  }
+
+  void make_adapters();
+  Result<void> add_devices();
+  Result<void> start();
+  void stop();
+  void feed_watchdog();
+  void look(std::function<void(const Snapshot&)> done);
+
+  void status(std::function<void(std::string)> done) override;
+  void alive(std::function<void(bool, std::string)> done) override;
+  void ready(std::function<void(bool, std::string)> done) override;
+  std::string metrics() override;
+  std::string identities_changed() override;
+
+  const config::Settings settings_;
+  SystemClock clock_;
+  Metrics metrics_;
+  std::unique_ptr<identity::IdentityStore> identities_;
+  std::unique_ptr<Spool> spool_;
+  identity::Directory directory_;
+  Capacity capacity_;
+  hub::HubMessageSizer sizer_;
+  LiveFeed live_;
+  Store store_;
+  StoreThread store_thread_;
+  HubLoop hub_;
+  Intake intake_;
+  std::vector<std::unique_ptr<Adapter>> adapters_;
+  asio::io_context io_{1};
+  asio::steady_timer watchdog_{io_};
+  std::unique_ptr<ops::ControlServer> control_;
+  std::unique_ptr<ops::HttpServer> http_;
+};
+
+void Application::make_adapters() {
+  const auto& devices = settings_.devices;
+  const auto any = [&devices](auto member) {
+    return std::any_of(devices.begin(), devices.end(),
+                       [member](const DeviceMap& map) { return (map.*member).has_value(); });
+  };
+  if (any(&DeviceMap::tcp)) adapters_.push_back(std::make_unique<TcpAdapter>(devices, clock_, metrics_));
+  if (settings_.coap && any(&DeviceMap::coap)) {
+    adapters_.push_back(std::make_unique<CoapAdapter>(settings_.coap->listen, devices, clock_, metrics_));
+  }
+  for (const auto& broker : settings_.mqtt) {
+    adapters_.push_back(std::make_unique<MqttAdapter>(broker, devices, clock_, metrics_));
+  }
+}
+
+Result<void> Application::add_devices() {
+  std::vector<DeviceId> backlog;
+  for (const auto& depth : spool_->devices()) backlog.push_back(depth.device);
+  const auto adapter_of = [this](const DeviceMap& map) -> Adapter* {
+    std::string_view name = map.tcp ? "tcp" : map.coap ? "coap" : "mqtt";
+    const std::string broker = map.mqtt ? map.mqtt->broker : "";
+    for (auto& adapter : adapters_) {
+      if (adapter->name() == name || (map.mqtt && adapter->name() == "mqtt:" + broker)) return adapter.get();
+    }
+    return nullptr;
+  };
+  for (const auto& map : settings_.devices) {
+    const auto waits = std::find(backlog.begin(), backlog.end(), map.id);
+    hub_.add(map.id, map.in_flight, map.takes_commands(), waits != backlog.end(), adapter_of(map));
+    if (waits != backlog.end()) backlog.erase(waits);
+  }
+  // A device that was taken out of the maps still gets rid of what was promised.
+  for (const auto& device : backlog) {
+    log::warning("device_unmapped", {{"device", device.text()},
+                                     {"do", "its waiting messages are still sent; map it again or ignore this"}});
+    hub_.add(device, 64, false, true, nullptr);
+  }
+  auto records = spool_->commands();
+  if (!records) return fail(records.error());
+  for (const auto& record : *records) hub_.remember(record);
+  return {};
+}
+
+Result<void> Application::start() {
+  auto identities = identities_->all();
+  if (!identities) return fail(identities.error());
+  directory_.replace(std::move(*identities));
+  const auto depth = spool_->depth();
+  capacity_.occupy(depth.bytes, depth.messages);
+  make_adapters();
+  if (auto added = add_devices(); !added) return added;
+
+  if (!settings_.status.control.empty()) {
+    auto control = ops::ControlServer::open(io_, settings_.status.control, *this);
+    if (!control) return fail(control.error());
+    control_ = std::move(*control);
+  }
+  if (!settings_.status.listen.empty()) {
+    auto http = ops::HttpServer::open(io_, settings_.status.listen, *this);
+    if (!http) return fail(http.error());
+    http_ = std::move(*http);
+  }
+  store_thread_.start();
+  hub_.start();
+  for (auto& adapter : adapters_) {
+    if (auto started = adapter->start(intake_); !started) return fail(started.error().in(adapter->name()));
+  }
+  log::info("gateway_started", {{"version", TRUNKLINE_VERSION},
+                                {"hub", settings_.hub.host},
+                                {"devices", settings_.devices.size()},
+                                {"waiting", depth.messages},
+                                {"run", spool_->run()},
+                                {"status", http_ ? http_->local() : settings_.status.control}});
+  return {};
+}
+
+int Application::run() {
+  asio::signal_set signals(io_, SIGTERM, SIGINT);
+  signals.async_wait([this](boost::system::error_code failed, int number) {
+    if (failed) return;
+    log::info("gateway_stopping", {{"signal", number}});
+    io_.stop();
+  });
+  const auto started = start();
+  if (!started) {
+    std::cerr << "trunkline: " << started.error().message << '\n';
+  } else {
+    ops::notify_ready(std::to_string(settings_.devices.size()) + " devices, hub " + settings_.hub.host);
+    feed_watchdog();
+    io_.run();
+  }
+  ops::notify_stopping();
+  stop();
+  return started ? 0 : 1;
+}
+
+void Application::stop() {
+  const auto begin = clock_.steady();
+  for (auto& adapter : adapters_) adapter->stop(begin + kStopAdapters);
+  intake_.close();
+  hub_.stop(clock_.steady() + kStopHub);
+  store_thread_.stop();
+  log::info("gateway_stopped", {{"waiting", spool_->depth().messages}});
+}
+
+void Application::feed_watchdog() {
+  const auto interval = ops::watchdog_interval();
+  if (!interval) return;
+  alive([](bool good, const std::string& reason) {
+    if (good) {
+      ops::notify_watchdog();
+    } else {
+      log::error("watchdog_not_fed", {{"error", reason}});
+    }
+  });
+  watchdog_.expires_after(*interval);
+  watchdog_.async_wait([this](boost::system::error_code failed) {
+    if (!failed) feed_watchdog();
+  });
+}
+
+// Asks both threads and waits for their answers on the ops thread; nothing blocks.
+void Application::look(std::function<void(const Snapshot&)> done) {
+  struct Look {
+    Snapshot snapshot;
+    asio::steady_timer limit;
+    std::function<void(const Snapshot&)> done;
+    void finish() {
+      if (auto tell = std::exchange(done, nullptr)) tell(snapshot);
+    }
+  };
+  auto state = std::make_shared<Look>(Look{{}, asio::steady_timer(io_), std::move(done)});
+  for (const auto& adapter : adapters_) state->snapshot.adapters.push_back(adapter->status());
+  state->limit.expires_after(kAnswerLimit);
+  state->limit.async_wait([state](boost::system::error_code) { state->finish(); });
+  const auto arrived = [state] {
+    if (state->snapshot.store && state->snapshot.uplink) state->limit.cancel();
+  };
+  store_thread_.status([this, state, arrived](const Store::Status& status) {
+    asio::post(io_, [state, arrived, status] {
+      state->snapshot.store = status;
+      arrived();
+    });
+  });
+  hub_.status([this, state, arrived](const Multiplexer::Status& status) {
+    asio::post(io_, [state, arrived, status] {
+      state->snapshot.uplink = status;
+      arrived();
+    });
+  });
+}
+
+void Application::status(std::function<void(std::string)> done) {
+  look([this, done = std::move(done)](const Snapshot& snapshot) {
+    done(to_json(snapshot, settings_, capacity_, clock_.steady(), clock_.wall()));
+  });
+}
+
+void Application::alive(std::function<void(bool, std::string)> done) {
+  look([this, done = std::move(done)](const Snapshot& snapshot) {
+    const auto verdict = judge(snapshot, settings_);
+    done(verdict.level != Verdict::Level::failed, verdict.reason);
+  });
+}
+
+void Application::ready(std::function<void(bool, std::string)> done) {
+  look([this, done = std::move(done)](const Snapshot& snapshot) {
+    const bool open = snapshot.uplink && snapshot.uplink->connection == Multiplexer::Connection::open;
+    const auto verdict = judge(snapshot, settings_);
+    done(open && verdict.level != Verdict::Level::failed, verdict.reason);
+  });
+}
+
+std::string Application::metrics() {
+  metrics_.metric("spool_used_bytes", "Bytes reserved in the spool").set(capacity_.bytes());
+  return metrics_.text();
+}
+
+std::string Application::identities_changed() {
+  auto identities = identities_->all();
+  if (!identities) return identities.error().message;
+  directory_.replace(std::move(*identities));
+  hub_.identities_changed();
+  log::info("identities_reloaded", {{"devices", directory_.size()}});
+  return {};
+}
+
+}  // namespace
+
+int run(const std::string& config_file) {
+  auto loaded = config::load(config_file);
+  for (const auto& warning : loaded.warnings) std::cerr << "warning: " << warning.text() << '\n';
+  if (!loaded.problems.empty()) {
+    for (const auto& problem : loaded.problems) std::cerr << problem.text() << '\n';
+    std::cerr << "trunkline: " << loaded.problems.size() << " problem(s) in the configuration; nothing was started\n";
+    return 2;
+  }
+  log::set_level(level_of(loaded.settings.log_level));
+  // No core file holds keys (S-01).
+  ::prctl(PR_SET_DUMPABLE, 0);
+  const rlimit none{0, 0};
+  ::setrlimit(RLIMIT_CORE, &none);
+  std::signal(SIGPIPE, SIG_IGN);
+
+  auto identities = identity::open_store(loaded.settings.identity.store, key_file_of(loaded.settings.identity));
+  if (!identities) {
+    std::cerr << "trunkline: identity store: " << identities.error().message << '\n';
+    return 1;
+  }
+  auto spool =
+      Spool::open({loaded.settings.spool.directory, loaded.settings.spool.durability == config::Durability::power});
+  if (!spool) {
+    std::cerr << "trunkline: spool: " << spool.error().message << '\n';
+    return 1;
+  }
+  int status = 1;
+  {
+    Application application(std::move(loaded.settings), std::move(*identities), std::move(*spool));
+    status = application.run();
+    // An MQTT arrival that could not become safe still holds its callback: the process ends without returning from it,
+    // so that its PUBACK never leaves (D-06). Everything else has been stopped and flushed by now.
+    std::cout.flush();
+    std::fflush(nullptr);
+    ::_exit(status);
+  }
+}
+
+}  // namespace trunkline::app

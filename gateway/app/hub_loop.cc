@@ -1,0 +1,207 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "gateway/app/hub_loop.h"
+
+#include <pthread.h>
+
+#include <boost/asio/post.hpp>
+#include <exception>
+
+#include "gateway/base/check.h"
+#include "gateway/base/log.h"
+
+namespace trunkline::app {
+
+namespace asio = boost::asio;
+
+HubLoop::HubLoop(Parts parts, hub::HubLink::Options link, Multiplexer::Options multiplexer, std::uint64_t seed)
+    : parts_(parts),
+      work_(asio::make_work_guard(io_)),
+      timer_(io_),
+      uplink_(io_, std::move(link), parts.clock, parts.metrics),
+      router_(uplink_,
+              {.deliver =
+                   [this](DeviceSlot slot, Command command, Completion<Outcome> done) {
+                     adapters_.at(slot.value)->deliver(std::move(command), std::move(done));
+                   },
+               .record =
+                   [this](CommandRecord record, Completion<Recorded> done) {
+                     parts_.store.push(RecordRequest{std::move(record), std::move(done)});
+                   },
+               .post = [this](std::function<void()> task) { post(std::move(task)); },
+               .finished = [this](DeviceSlot slot, Outcome::Kind kind) { multiplexer_.command_finished(slot, kind); }},
+              parts.clock, parts.metrics),
+      multiplexer_(uplink_, *this, parts.tokens, router_, parts.metrics, multiplexer, seed) {
+  uplink_.set_events(*this);
+  const auto wake = [this] { asio::post(io_, [this] { drain(); }); };
+  tasks_.set_wake(wake);
+  answers_.set_wake(wake);
+  parts_.live.set_wake(wake);
+}
+
+HubLoop::~HubLoop() {
+  stop(parts_.clock.steady());
+}
+
+DeviceSlot HubLoop::add(const DeviceId& device, unsigned max_in_flight, bool takes_commands, bool backlog,
+                        Adapter* adapter) {
+  const auto slot = multiplexer_.add(device, max_in_flight, takes_commands && adapter != nullptr, backlog);
+  TRUNKLINE_CHECK(slot.value == adapters_.size(), "slots are dense");
+  adapters_.push_back(adapter);
+  slots_.emplace(device, slot);
+  return slot;
+}
+
+void HubLoop::remember(const CommandRecord& record) {
+  if (const auto found = slots_.find(record.device); found != slots_.end()) router_.remember(found->second, record);
+}
+
+void HubLoop::start() {
+  thread_ = std::thread([this] {
+    pthread_setname_np(pthread_self(), "hub");
+    try {
+      run();
+    } catch (const std::exception& e) {
+      check_failed("no exception reaches the hub thread's end", e.what(), __FILE__, __LINE__);
+    }
+  });
+}
+
+void HubLoop::run() {
+  schedule();
+  io_.run();
+}
+
+void HubLoop::stop(SteadyTime deadline) {
+  if (!thread_.joinable()) return;
+  post([this, deadline] {
+    stop_at_ = deadline;
+    multiplexer_.stop();
+  });
+  thread_.join();
+}
+
+void HubLoop::presence(const DeviceId& device, Presence presence) {
+  post([this, device, presence] { multiplexer_.presence(device, presence); });
+}
+
+void HubLoop::identities_changed() {
+  post([this] { multiplexer_.identities_changed(); });
+}
+
+void HubLoop::status(std::function<void(const Multiplexer::Status&)> done) {
+  post([this, done = std::move(done)] { done(multiplexer_.status()); });
+}
+
+void HubLoop::drain() {
+  multiplexer_.set_time(parts_.clock.steady());
+  parts_.live.take(live_);
+  for (auto& message : live_.messages) multiplexer_.offer(std::move(message));
+  for (const auto& [device, newest] : live_.missed) multiplexer_.missed(device, newest);
+  answers_.take(taken_answers_);
+  for (auto& answer : taken_answers_) multiplexer_.on_batch(std::move(answer));
+  tasks_.take(taken_tasks_);
+  for (auto& task : taken_tasks_) task();
+  live_.messages.clear();
+  taken_tasks_.clear();
+  if (!scheduled_) pump();
+}
+
+void HubLoop::schedule() {
+  if (scheduled_) return;
+  scheduled_ = true;
+  asio::post(io_, [this] {
+    scheduled_ = false;
+    pump();
+  });
+}
+
+void HubLoop::pump() {
+  auto deadline = multiplexer_.tick(parts_.clock.steady(), parts_.clock.wall());
+  if (stop_at_) {
+    finish_when_settled();
+    deadline = std::min(deadline, *stop_at_);
+  }
+  if (deadline == armed_) return;
+  armed_ = deadline;
+  if (deadline == kNever) {
+    timer_.cancel();
+    return;
+  }
+  timer_.expires_at(deadline);
+  timer_.async_wait([this](boost::system::error_code failed) {
+    if (failed) return;
+    armed_ = kNever;
+    pump();
+  });
+}
+
+void HubLoop::finish_when_settled() {
+  if (closing_) return;
+  if (multiplexer_.in_flight() > 0 && parts_.clock.steady() < *stop_at_) return;
+  closing_ = true;
+  stop_at_ = kNever;
+  if (multiplexer_.status().connection == Multiplexer::Connection::stopped) {
+    io_.stop();
+    return;
+  }
+  uplink_.close();
+}
+
+void HubLoop::on_ready() {
+  multiplexer_.set_time(parts_.clock.steady());
+  multiplexer_.on_ready();
+  schedule();
+}
+
+void HubLoop::on_lost(LinkFault fault) {
+  multiplexer_.set_time(parts_.clock.steady());
+  multiplexer_.on_lost(std::move(fault));
+  if (closing_) {
+    io_.stop();
+    return;
+  }
+  schedule();
+}
+
+void HubLoop::on_authorised(DeviceSlot slot) {
+  multiplexer_.set_time(parts_.clock.steady());
+  multiplexer_.on_authorised(slot);
+  schedule();
+}
+
+void HubLoop::on_refused(DeviceSlot slot, LinkFault fault) {
+  multiplexer_.set_time(parts_.clock.steady());
+  multiplexer_.on_refused(slot, std::move(fault));
+  schedule();
+}
+
+void HubLoop::on_attached(DeviceSlot slot, DeviceLink link) {
+  multiplexer_.set_time(parts_.clock.steady());
+  multiplexer_.on_attached(slot, link);
+  schedule();
+}
+
+void HubLoop::on_detached(DeviceSlot slot, DeviceLink link, LinkFault fault) {
+  multiplexer_.set_time(parts_.clock.steady());
+  multiplexer_.on_detached(slot, link, std::move(fault));
+  schedule();
+}
+
+// The two hot ones need no time: what they cause is decided by the tick.
+void HubLoop::on_sendable(DeviceSlot slot) {
+  multiplexer_.on_sendable(slot);
+  schedule();
+}
+
+void HubLoop::on_outcome(DeviceSlot slot, Position position, Outcome outcome) {
+  multiplexer_.on_outcome(slot, position, std::move(outcome));
+  schedule();
+}
+
+void HubLoop::on_command(DeviceSlot slot, Command command, CommandTag tag) {
+  multiplexer_.set_time(parts_.clock.steady());
+  multiplexer_.on_command(slot, std::move(command), tag);
+  schedule();
+}
+
+}  // namespace trunkline::app

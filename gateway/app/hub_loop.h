@@ -1,0 +1,97 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <utility>
+
+#include <boost/asio/executor_work_guard.hpp>
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/steady_timer.hpp>
+#include <functional>
+#include <optional>
+#include <thread>
+#include <unordered_map>
+#include <vector>
+
+#include "gateway/base/clock.h"
+#include "gateway/base/mailbox.h"
+#include "gateway/base/metrics.h"
+#include "gateway/core/adapter.h"
+#include "gateway/hub/hub_link.h"
+#include "gateway/pipeline/command_router.h"
+#include "gateway/pipeline/live_feed.h"
+#include "gateway/pipeline/multiplexer.h"
+#include "gateway/pipeline/store_thread.h"
+
+namespace trunkline::app {
+
+// The hub thread: one io_context with the uplink, the multiplexer and the command router on it. It gives the pure parts
+// what they lack: time, a thread, and the way to store and adapters. Owned by Application. `post`, `presence` and
+// `on_read` from any thread; `add` before start.
+class HubLoop final : private UplinkEvents, private StoreRequests {
+ public:
+  struct Parts {
+    const Clock& clock;
+    Metrics& metrics;
+    StoreThread& store;
+    LiveFeed& live;
+    const TokenProvider& tokens;
+  };
+  HubLoop(Parts parts, hub::HubLink::Options link, Multiplexer::Options multiplexer, std::uint64_t seed);
+  ~HubLoop() override;
+
+  // A device of the maps, its adapter, and what earlier runs left of it.
+  DeviceSlot add(const DeviceId& device, unsigned max_in_flight, bool takes_commands, bool backlog, Adapter* adapter);
+  void remember(const CommandRecord& record);
+
+  void start();
+  // Takes nothing new; waits until `deadline` for what is in flight, closes the connection, joins.
+  void stop(SteadyTime deadline);
+
+  void post(std::function<void()> task) { tasks_.push(std::move(task)); }
+  void presence(const DeviceId& device, Presence presence);
+  void on_read(ReadAnswer answer) { answers_.push(std::move(answer)); }
+  void identities_changed();
+  // `done` is called on the hub thread.
+  void status(std::function<void(const Multiplexer::Status&)> done);
+
+ private:
+  void on_ready() override;
+  void on_lost(LinkFault fault) override;
+  void on_authorised(DeviceSlot slot) override;
+  void on_refused(DeviceSlot slot, LinkFault fault) override;
+  void on_attached(DeviceSlot slot, DeviceLink link) override;
+  void on_detached(DeviceSlot slot, DeviceLink link, LinkFault fault) override;
+  void on_sendable(DeviceSlot slot) override;
+  void on_outcome(DeviceSlot slot, Position position, Outcome outcome) override;
+  void on_command(DeviceSlot slot, Command command, CommandTag tag) override;
+  void settle(Settlement settlement) override { parts_.store.push(std::move(settlement)); }
+  void read(ReadRequest request) override { parts_.store.push(std::move(request)); }
+
+  void run();
+  void drain();
+  void schedule();
+  void pump();
+  void finish_when_settled();
+
+  Parts parts_;
+  boost::asio::io_context io_{1};
+  boost::asio::executor_work_guard<boost::asio::io_context::executor_type> work_;
+  boost::asio::steady_timer timer_;
+  SteadyTime armed_ = kNever;
+  hub::HubLink uplink_;
+  CommandRouter router_;
+  Multiplexer multiplexer_;
+  std::vector<Adapter*> adapters_;  // by slot
+  std::unordered_map<DeviceId, DeviceSlot> slots_;
+  Mailbox<std::function<void()>> tasks_;
+  Mailbox<ReadAnswer> answers_;
+  LiveFeed::Taken live_;
+  std::vector<std::function<void()>> taken_tasks_;
+  std::vector<ReadAnswer> taken_answers_;
+  bool scheduled_ = false;
+  std::optional<SteadyTime> stop_at_;
+  bool closing_ = false;
+  std::thread thread_;
+};
+
+}  // namespace trunkline::app

@@ -1,0 +1,38 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "config/settings.h"
+#include "gateway/base/clock.h"
+#include "gateway/core/adapter.h"
+#include "gateway/pipeline/capacity.h"
+#include "gateway/pipeline/multiplexer.h"
+#include "gateway/pipeline/store.h"
+
+namespace trunkline::app {
+
+// One look at everything, as the threads answered; what did not answer in time is missing.
+struct Snapshot {
+  std::optional<Store::Status> store;
+  std::optional<Multiplexer::Status> uplink;
+  std::vector<AdapterStatus> adapters;
+};
+
+// ok: nothing to do. degraded: data is safe, something is not as it should be. failed: data is at risk or nothing
+// moves.
+struct Verdict {
+  enum class Level { ok, degraded, failed };
+  Level level = Level::ok;
+  std::string reason;  // the one that matters most
+  std::string action;  // what the engineer does next
+};
+
+// Pure.
+Verdict judge(const Snapshot& snapshot, const config::Settings& settings);
+std::string to_json(const Snapshot& snapshot, const config::Settings& settings, const Capacity& capacity,
+                    SteadyTime now, WallTime wall);
+
+}  // namespace trunkline::app

@@ -1,0 +1,160 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "gateway/ops/control_server.h"
+
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <utility>
+
+#include <boost/asio/buffer.hpp>
+#include <boost/asio/local/stream_protocol.hpp>
+#include <boost/asio/read_until.hpp>
+#include <boost/asio/steady_timer.hpp>
+#include <boost/asio/streambuf.hpp>
+#include <boost/asio/write.hpp>
+#include <filesystem>
+
+#include "gateway/base/json.h"
+#include "gateway/base/log.h"
+
+namespace trunkline::ops {
+namespace {
+
+namespace asio = boost::asio;
+using asio::local::stream_protocol;
+using boost::system::error_code;
+
+constexpr std::size_t kMaxRequest = 64 * 1024;
+constexpr std::size_t kMaxConnections = 32;
+constexpr std::chrono::seconds kIdle{30};
+
+class Connection : public std::enable_shared_from_this<Connection> {
+ public:
+  Connection(stream_protocol::socket socket, Control& control, std::shared_ptr<std::size_t> open)
+      : socket_(std::move(socket)),
+        timer_(socket_.get_executor()),
+        control_(control),
+        open_(std::move(open)),
+        in_(kMaxRequest) {
+    ++*open_;
+  }
+  ~Connection() { --*open_; }
+  Connection(const Connection&) = delete;
+  Connection& operator=(const Connection&) = delete;
+
+  void read() {
+    timer_.expires_after(kIdle);
+    timer_.async_wait([weak = weak_from_this()](error_code cancelled) {
+      if (const auto self = weak.lock(); self && !cancelled) self->socket_.close();
+    });
+    asio::async_read_until(socket_, in_, '\n', [self = shared_from_this()](error_code failed, std::size_t size) {
+      self->timer_.cancel();
+      if (failed) return;
+      std::string line(asio::buffers_begin(self->in_.data()),
+                       asio::buffers_begin(self->in_.data()) + static_cast<std::ptrdiff_t>(size));
+      self->in_.consume(size);
+      self->serve(line);
+    });
+  }
+
+ private:
+  void serve(const std::string& line) {
+    error_code bad;
+    const auto request = json::parse(line, bad);
+    const json::value* op = bad || !request.is_object() ? nullptr : request.as_object().if_contains("op");
+    if (op == nullptr || !op->is_string()) {
+      write(R"({"error":"a request is one JSON object with \"op\""})");
+      return;
+    }
+    const std::string_view name = op->as_string();
+    if (name == "status") {
+      control_.status([self = shared_from_this()](std::string text) { self->write(std::move(text)); });
+    } else if (name == "identities_changed") {
+      const auto failed = control_.identities_changed();
+      write(failed.empty() ? R"({"ok":true})" : json::serialize(json::object{{"error", failed}}));
+    } else if (name == "metrics") {
+      write(json::serialize(json::object{{"text", control_.metrics()}}));
+    } else {
+      write(json::serialize(json::object{{"error", "unknown op; known are status, metrics, identities_changed"}}));
+    }
+  }
+
+  void write(std::string text) {
+    out_ = std::move(text);
+    out_ += '\n';
+    asio::async_write(socket_, asio::buffer(out_), [self = shared_from_this()](error_code failed, std::size_t) {
+      if (!failed) self->read();
+    });
+  }
+
+  stream_protocol::socket socket_;
+  asio::steady_timer timer_;
+  Control& control_;
+  std::shared_ptr<std::size_t> open_;
+  asio::streambuf in_;
+  std::string out_;
+};
+
+class Server final : public ControlServer {
+ public:
+  Server(asio::io_context& io, std::string path, Control& control)
+      : acceptor_(io), path_(std::move(path)), control_(control), open_(std::make_shared<std::size_t>(0)) {}
+  ~Server() override {
+    error_code ignored;
+    acceptor_.close(ignored);
+    ::unlink(path_.c_str());
+  }
+
+  error_code listen() {
+    error_code failed;
+    if (stream_protocol::socket probe(acceptor_.get_executor());
+        !probe.connect(stream_protocol::endpoint(path_), failed)) {
+      return asio::error::address_in_use;
+    }
+    // Nobody answers there: a leftover of a process that died, or nothing.
+    if (struct stat found{}; ::lstat(path_.c_str(), &found) == 0 && S_ISSOCK(found.st_mode)) ::unlink(path_.c_str());
+    const auto mask = ::umask(0117);
+    failed = {};
+    acceptor_.open(stream_protocol(), failed);
+    if (!failed) acceptor_.bind(stream_protocol::endpoint(path_), failed);
+    ::umask(mask);
+    if (!failed) acceptor_.listen(16, failed);
+    if (!failed) accept();
+    return failed;
+  }
+
+ private:
+  void accept() {
+    acceptor_.async_accept([this](error_code failed, stream_protocol::socket socket) {
+      if (failed == asio::error::operation_aborted) return;
+      if (!failed && *open_ < kMaxConnections) std::make_shared<Connection>(std::move(socket), control_, open_)->read();
+      accept();
+    });
+  }
+
+  stream_protocol::acceptor acceptor_;
+  std::string path_;
+  Control& control_;
+  std::shared_ptr<std::size_t> open_;
+};
+
+}  // namespace
+
+Result<std::unique_ptr<ControlServer>> ControlServer::open(asio::io_context& io, const std::string& path,
+                                                           Control& control) {
+  if (path.size() >= sizeof(sockaddr_un{}.sun_path)) {
+    return fail(ErrorCode::invalid, "status.control: " + path + " is too long for a socket (107 bytes)");
+  }
+  std::error_code ignored;
+  std::filesystem::create_directories(std::filesystem::path(path).parent_path(), ignored);
+  auto server = std::make_unique<Server>(io, path, control);
+  if (const auto failed = server->listen()) {
+    return fail(failed == asio::error::address_in_use ? ErrorCode::exists : ErrorCode::unavailable,
+                "status.control: " + path + ": " +
+                    (failed == asio::error::address_in_use ? std::string("another trunkline answers there")
+                                                           : failed.message()));
+  }
+  return std::unique_ptr<ControlServer>(std::move(server));
+}
+
+}  // namespace trunkline::ops
