@@ -1,0 +1,89 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The gateway under test: its files, its identities, its process and what it says of itself."""
+
+import base64
+import json
+import os
+import secrets
+
+from harness import expect
+
+
+def new_key():
+    return base64.b64encode(secrets.token_bytes(32)).decode()
+
+
+class Gateway:
+    """Writes trunkline.toml and devices.d into the scenario's folder and runs `trunkline run` on them."""
+
+    def __init__(self, scenario, hub, maps, keys, broker=None, coap_port=None, spool="", durability="power"):
+        self.scenario = scenario
+        self.program = scenario.program("trunkline")
+        self.folder = os.path.join(scenario.folder, "etc")
+        self.state = os.path.join(scenario.folder, "var")
+        os.makedirs(os.path.join(self.folder, "devices.d"))
+        os.makedirs(self.state, mode=0o700)
+        self.config = os.path.join(self.folder, "trunkline.toml")
+        self.control = os.path.join(scenario.folder, "control.sock")
+        self.status_port = scenario.ports.take()
+        self.process = None
+        self.starts = 0
+        text = f"""[hub]
+host = "{hub.host}"
+address = "127.0.0.1:{hub.port}"
+ca_file = "{hub.ca_file}"
+
+[identity]
+store = "{self.state}/identity.db"
+
+[spool]
+directory = "{self.state}/spool"
+durability = "{durability}"
+{spool}
+[status]
+listen = "127.0.0.1:{self.status_port}"
+control = "{self.control}"
+"""
+        if broker:
+            text += f'\n[mqtt]\nbroker = "mqtt://127.0.0.1:{broker.port}"\n'
+        if coap_port:
+            text += f'\n[coap]\nlisten = "127.0.0.1:{coap_port}"\n'
+        with open(self.config, "w", encoding="utf-8") as file:
+            file.write(text)
+        for name, content in maps.items():
+            with open(os.path.join(self.folder, "devices.d", name + ".toml"), "w", encoding="utf-8") as file:
+                file.write(content)
+        self.import_keys(keys)
+
+    def import_keys(self, keys):
+        path = os.path.join(self.folder, "keys.csv")
+        with open(os.open(path, os.O_CREAT | os.O_WRONLY | os.O_TRUNC, 0o600), "w", encoding="utf-8") as file:
+            file.write("id,primary,secondary,psk\n")
+            for device, key in keys.items():
+                file.write(f"{device},{key},,\n")
+        self.cli("identity", "import", path)
+        os.unlink(path)
+
+    def cli(self, *arguments, expected=0, stdin=None):
+        return self.scenario.run(
+            [self.program, *arguments, "--config", self.config], expected=expected, stdin=stdin
+        )
+
+    def start(self):
+        self.starts += 1
+        self.process = self.scenario.start(f"gateway-{self.starts}", [self.program, "run", "--config", self.config])
+        return self.process
+
+    def kill(self):
+        self.process.kill()
+
+    def status(self):
+        """The answer of `trunkline status --json`, or nothing while the gateway does not answer."""
+        done = self.scenario.run([self.program, "status", "--json", "--config", self.config], expected=None)
+        expect(done.returncode in (0, 1, 3), f"trunkline status ended with {done.returncode}: {done.stderr}")
+        return json.loads(done.stdout) if done.returncode != 3 else None
+
+    def device_status(self, device):
+        status = self.status()
+        found = [entry for entry in (status or {}).get("devices", []) if entry["id"] == device]
+        return found[0] if found else None

@@ -1,0 +1,78 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The hub simulator as a process, and its control socket (tests/hubsim/README.md)."""
+
+import json
+import os
+import socket
+
+from harness import SOON, expect
+
+
+class Hub:
+    def __init__(self, scenario, devices, name="e2e-hub", arguments=()):
+        """`devices` maps each device id to its key."""
+        self.scenario = scenario
+        self.state = os.path.join(scenario.folder, "hub")
+        self.control_path = os.path.join(scenario.folder, "hub.sock")
+        self.command = [
+            scenario.program("trunkline-hubsim"), "--hub-name", name, "--state", self.state,
+            "--control", self.control_path, *arguments,
+        ]
+        for device, key in devices.items():
+            self.command += ["--device", f"{device}:{key}"]
+        self.process = None
+        self.port = scenario.ports.take()
+        self.start()
+
+    def start(self):
+        self.process = self.scenario.start("hubsim", [*self.command, "--listen", f"127.0.0.1:{self.port}"])
+        found, _ = self.process.wait_line(r"^\{.*\}$")
+        self.facts = json.loads(found.group(0))
+        self.host = self.facts["host"]
+        self.ca_file = self.facts["ca_file"]
+
+    def ask(self, op, seconds=SOON, **arguments):
+        """One operation of the control socket; its answer, which must not be an error."""
+        request = json.dumps({"op": op, **arguments}) + "\n"
+        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as link:
+            link.settimeout(seconds + 10)
+            link.connect(self.control_path)
+            link.sendall(request.encode())
+            answer = bytearray()
+            while not answer.endswith(b"\n"):
+                data = link.recv(1 << 20)
+                expect(data, f"the simulator ended the conversation about {request.strip()}")
+                answer += data
+        answer = json.loads(answer)
+        expect("error" not in answer, f"the simulator refused {request.strip()}: {answer.get('error')}")
+        return answer
+
+    def connections_now(self):
+        return self.ask("connections")["now"]
+
+    def connections_ever(self):
+        return self.ask("connections")["ever"]
+
+    def arrivals(self, device, after=0):
+        """Every record of that device since the index, in order of arrival."""
+        records = []
+        while True:
+            page = self.ask("arrivals", device=device, after=after, limit=5000)["arrivals"]
+            if not page:
+                return records
+            records += page
+            after = page[-1]["index"]
+
+    def wait_arrivals(self, device, count, seconds=SOON):
+        answer = self.ask("wait_arrivals", seconds, device=device, count=count, timeout_ms=int(seconds * 1000))
+        expect(answer.get("reached"), f"the hub has {answer.get('count')} of {count} messages of {device} after {seconds:.0f} s")
+
+    def send_command(self, device, body):
+        """Puts a cloud-to-device message into the device's queue; its sequence number."""
+        return self.ask("enqueue", device=device, body=body)["sequence"]
+
+    def wait_outcome(self, device, sequence, seconds=SOON):
+        answer = self.ask(
+            "wait_outcome", seconds, device=device, sequence=sequence, timeout_ms=int(seconds * 1000)
+        )
+        return answer["state"]

@@ -1,0 +1,107 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The plant of the load scenarios: a broker, the hub, the gateway and load devices of all three protocols."""
+
+from broker import WINDOW, Broker
+from coap_client import CoapLoad
+from gateway import Gateway, new_key
+from harness import SOON, eventually, expect, note
+from hub import Hub
+from load import check_arrivals
+from mqtt_client import MqttLoad
+from tcp_client import ACK, TcpLoad
+
+MQTT, COAP, TCP = "load-mqtt", "load-coap", "load-tcp"
+
+
+class Plant:
+    def __init__(self, scenario, rates=(100, 50, 100), window=WINDOW, padding=0, hub_keys=None, more_keys=None, more_maps=None, **gateway_options):
+        self.scenario = scenario
+        self._records = {}
+        self.keys = {device: new_key() for device in (MQTT, COAP, TCP)}
+        self.broker = Broker(scenario)
+        self.hub = Hub(scenario, {**self.keys, **(hub_keys or {})})
+        coap_port, tcp_port = scenario.ports.take(), scenario.ports.take()
+        maps = {
+            MQTT: f"""[[device]]
+id = "{MQTT}"
+mqtt.telemetry = "load/state"
+mqtt.command = "load/cmd"
+mqtt.command_reply = "load/cmd/done"
+""",
+            COAP: f'[[device]]\nid = "{COAP}"\ncoap.telemetry = "/load"\n',
+            TCP: f"""[[device]]
+id = "{TCP}"
+tcp.listen = "127.0.0.1:{tcp_port}"
+tcp.ack = "{ACK.decode()}\\n"
+tcp.command = {{ send = "CMD {{id}} {{payload}}\\n", reply = "DONE {{id}}" }}
+""",
+        }
+        maps.update(more_maps or {})
+        keys = {**self.keys, **(more_keys or {})}
+        self.gateway = Gateway(
+            scenario, self.hub, maps, keys, broker=self.broker, coap_port=coap_port, **gateway_options
+        )
+        self.gateway.start()
+        # Before the first subscription ever, a broker drops what it acknowledges.
+        self.broker.wait_subscribed("trunkline", ["load/state"])
+        self.mqtt = MqttLoad(MQTT, self.broker.port, "load/state", rates[0], window, padding)
+        self.coap = CoapLoad(COAP, coap_port, "/load", rates[1], padding)
+        self.tcp = TcpLoad(TCP, tcp_port, rates[2], window, padding)
+        self.devices = [self.mqtt, self.coap, self.tcp]
+
+    def start_load(self):
+        for device in self.devices:
+            device.start()
+
+    def wait_progress(self, messages=1, seconds=SOON):
+        """Until every device was acknowledged that many more than now."""
+        goals = [(device, device.acknowledged + messages) for device in self.devices]
+        for device, goal in goals:
+            device.wait_acknowledged(goal, seconds)
+
+    def broker_redeliveries(self):
+        """How many messages the broker has sent to the gateway again, because it had no acknowledgement."""
+        return sum(
+            process.count_lines(r"Sending PUBLISH to trunkline \(d1,")
+            for process in self.scenario.processes
+            if process.name == "mosquitto"
+        )
+
+    def drain(self, seconds=3 * SOON):
+        """Stops the load and waits until all of it is acknowledged, at the hub, and gone from the spool."""
+        for device in self.devices:
+            device.finish(seconds)
+
+        for device in self.devices:
+            self.hub.wait_arrivals(device.device, device.sent, seconds)
+
+        def all_there():
+            missing = [device for device in self.devices if self._distinct(device.device) < device.sent]
+            waiting = (self.gateway.status() or {}).get("safety", {}).get("waiting")
+            return not missing and waiting == 0
+
+        eventually(all_there, "every acknowledged message is at the hub and nothing waits in the spool", seconds, 0.3)
+
+    def arrivals(self, device):
+        """The hub's records of that device up to now, each fetched once."""
+        records = self._records.setdefault(device, [])
+        records += self.hub.arrivals(device, records[-1]["index"] if records else 0)
+        return records
+
+    def _distinct(self, device):
+        return len({arrival["body"] for arrival in self.arrivals(device)})
+
+    def check(self, kills=0):
+        """All promises about what arrived, for each device; the kills allow repeats by the sources."""
+        allowed = {
+            MQTT: self.broker_redeliveries(),
+            COAP: kills * self.coap.window + self.coap.unexplained_repeats,
+            TCP: self.tcp.repeats,
+        }
+        expect(
+            self.tcp.repeats <= kills * self.tcp.window,
+            f"{TCP}: {self.tcp.repeats} repeats with {kills} kills and a window of {self.tcp.window}",
+        )
+        for device in self.devices:
+            result = check_arrivals(device.device, self.arrivals(device.device), device.sent, allowed[device.device])
+            note(f"{device.device}: " + ", ".join(f"{count} {what}" for what, count in result.items()))
