@@ -1,0 +1,49 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <algorithm>
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "adapters/tcp/line_codec.h"
+
+namespace trunkline::test {
+
+struct Lines {
+  std::vector<std::string> lines;
+  std::uint64_t overlong = 0;
+};
+
+// What line framing means, said in the plainest way; the codec is checked against it. Text after the last end mark
+// counts as over-long as soon as no end mark could make it short enough.
+inline Lines split(const LineFraming& framing, std::string_view text) {
+  Lines out;
+  while (true) {
+    const auto found = text.find(framing.end);
+    if (found == std::string_view::npos) break;
+    if (found > framing.max_length) {
+      ++out.overlong;
+    } else {
+      out.lines.emplace_back(text.substr(0, found));
+    }
+    text.remove_prefix(found + framing.end.size());
+  }
+  if (text.size() >= framing.max_length + framing.end.size()) ++out.overlong;
+  return out;
+}
+
+// Gives the codec `bytes` in as many pieces as it has room for.
+inline void feed(tcp::LineCodec& codec, std::string_view bytes, Lines& out) {
+  while (!bytes.empty()) {
+    const auto space = codec.space();
+    const auto count = std::min(space.size(), bytes.size());
+    std::copy_n(bytes.begin(), count, space.begin());
+    codec.commit(count);
+    bytes.remove_prefix(count);
+    while (const auto line = codec.next()) out.lines.emplace_back(*line);
+  }
+}
+
+}  // namespace trunkline::test
