@@ -175,7 +175,7 @@ void Device::on_failed(Connection& /*connection*/, const std::string& error) {
 
 void Device::drop_connection(std::string_view event, std::string_view why) {
   if (connection_->lines().partial() && !connection_->read_ended()) loop_.counters.cut_off.add();
-  if (const auto suppressed = connect_log_.allow(loop_.clock.steady())) {
+  if (const auto suppressed = disconnect_log_.allow(loop_.clock.steady())) {
     log::info(event, {{"adapter", "tcp"},
                       {"device", map_.id.text()},
                       {"peer", connection_->peer()},

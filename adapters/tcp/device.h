@@ -121,6 +121,7 @@ class Device final : public Connection::Owner {
   LogLimit overlong_log_;
   LogLimit stray_log_;
   LogLimit connect_log_{Milliseconds(1'000)};
+  LogLimit disconnect_log_{Milliseconds(1'000)};
   net::asio::steady_timer timer_;
   SteadyTime armed_ = kNever;
 };
