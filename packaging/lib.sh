@@ -1,4 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
+# shellcheck shell=bash disable=SC2034,SC2154
 # What packaging/demo and packaging/test share: install what is missing, run a long step with progress, build.
 # Sourced by bash after `set -euo pipefail`; expects `top` to be the root of the source tree.
 
@@ -33,6 +34,9 @@ step() {
   printf '[%s] step %d of %d: %s\n' "$(elapsed)" "$step_number" "$steps_total" "$*"
 }
 
+# What a program said last, also when it writes over its own line.
+last_line() { tail -c 1000 "$1" 2>/dev/null | tr '\r' '\n' | grep -v '^[[:space:]]*$' | tail -n 1 || printf ''; }
+
 # logged WHAT LOG COMMAND...: runs the command into LOG; on a terminal its last line is shown meanwhile, elsewhere one line
 # each half minute. A failure shows the end of the log.
 running=0
@@ -49,11 +53,11 @@ logged() {
   while kill -0 "$running" 2>/dev/null; do
     sleep 0.2
     if [[ -t 1 ]]; then
-      line=$(tail -n 1 "$log" 2>/dev/null | tr -d '\r' | cut -c "1-$((columns - 14))")
+      line=$(last_line "$log" | cut -c "1-$((columns - 14))")
       printf '\r\033[K  [%s] %s' "$(elapsed)" "$line"
     elif ((SECONDS - last >= 30)); then
       last=$SECONDS
-      line=$(tail -n 1 "$log" 2>/dev/null | tr -d '\r' | cut -c 1-90)
+      line=$(last_line "$log" | cut -c 1-90)
       printf '  [%s] %s\n' "$(elapsed)" "$line"
     fi
   done
@@ -96,8 +100,9 @@ as_root() {
 # install_packages NEED...: installs by apt what is missing; does nothing, and asks for no rights, when nothing is.
 install_packages() {
   local need missing=() chosen=() name
-  command -v dpkg-query >/dev/null && command -v apt-get >/dev/null ||
+  if ! command -v dpkg-query >/dev/null || ! command -v apt-get >/dev/null; then
     fail "this needs Debian (12 or 13): apt-get and dpkg-query were not found"
+  fi
   for need in "$@"; do
     is_met "$need" || missing+=("$need")
   done

@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Three real devices, one AMQP connection, both ways: readings up, a command down to each, every outcome at the hub."""
 
+import json
 import os
 import sys
 
@@ -63,6 +64,11 @@ def body(scenario):
     expect(status["verdict"] == "ok", f"the verdict is {status['verdict']}")
     listed = {entry["id"]: entry["accepted"] for entry in status["devices"]}
     expect(listed == dict.fromkeys(keys, READINGS), f"status counts {listed}")
+    for path in ("/healthz", "/readyz"):
+        code, text = gateway.get(path)
+        expect(code == 200, f"{path} answers {code}: {text}")
+    code, text = gateway.get("/status.json")
+    expect(code == 200 and json.loads(text)["verdict"] == "ok", f"/status.json answers {code}: {text}")
     expect(gateway.process.terminate() == 0, "the gateway did not end with 0 at SIGTERM")
 
 

@@ -5,8 +5,10 @@ import base64
 import json
 import os
 import secrets
+import urllib.error
+import urllib.request
 
-from harness import expect
+from harness import SOON, expect
 
 
 def new_key():
@@ -87,3 +89,12 @@ control = "{self.control}"
         status = self.status()
         found = [entry for entry in (status or {}).get("devices", []) if entry["id"] == device]
         return found[0] if found else None
+
+    def get(self, path):
+        """Status and text of what the status listener answers over HTTP."""
+        direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+        try:
+            with direct.open(f"http://127.0.0.1:{self.status_port}{path}", timeout=SOON) as answer:
+                return answer.status, answer.read().decode()
+        except urllib.error.HTTPError as refusal:
+            return refusal.code, refusal.read().decode()
