@@ -15,6 +15,7 @@
 #include <proton/transport.hpp>
 #include <vector>
 
+#include "gateway/amqp/byte_receiver.h"
 #include "gateway/amqp/engine.h"
 #include "gateway/base/check.h"
 
@@ -137,6 +138,7 @@ class Connection::Pump final : public std::enable_shared_from_this<Pump> {
     if (const auto failure = read_condition(); failure.set()) return leave({failure.name, failure.description});
     tick();
     write();
+    if (driver_.has_events()) wake();  // writing makes events too: links that may send again
     if (closed_both_sides() && !writing_ && outbox_.empty()) return end(close_reason());
     if (input_ended_ && filled_ == 0) return lost(input_error_);
     if (reading_) read();
@@ -144,6 +146,7 @@ class Connection::Pump final : public std::enable_shared_from_this<Pump> {
 
   void dispatch() {
     dispatching_ = true;
+    if (options_.on_bytes && !leaving_) receiver_.take(engine(), options_);
     // An exception of a handler is kept by Proton as the transport's condition; read_condition() finds it.
     driver_.dispatch();
     dispatching_ = false;
@@ -304,6 +307,7 @@ class Connection::Pump final : public std::enable_shared_from_this<Pump> {
   steady_clock::time_point tick_at_;
   std::vector<char> inbox_;  // read, and not yet Proton's
   std::size_t filled_ = 0;
+  ByteReceiver receiver_;
   std::string outbox_;    // Proton's, being written
   std::string farewell_;  // to be written after outbox_ and before the end
   EndReason reason_;

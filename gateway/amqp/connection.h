@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <proton/delivery.h>
+
 #include <chrono>
 #include <cstdint>
 #include <functional>
@@ -9,6 +11,7 @@
 #include <proton/connection.hpp>
 #include <proton/messaging_handler.hpp>
 #include <string>
+#include <string_view>
 
 #include "gateway/net/stream.h"
 
@@ -43,6 +46,11 @@ class Connection {
     std::uint32_t max_frame_size = 65'536;
     std::uint16_t channel_max = 8'191;
     std::string initial_bytes;  // server: read already from the stream, to be parsed first
+    // If set, every complete incoming delivery goes here as bytes instead of being decoded for on_message, so that a
+    // body that Proton cannot read (it would end the connection) is the callee's to judge. It is called just before the
+    // handler's callbacks of the same bytes, and must not free links.
+    std::function<void(pn_delivery_t*, std::string_view)> on_bytes;
+    std::size_t max_delivery = 4 * 1024 * 1024;  // with on_bytes: a larger one ends the connection
   };
   using EndHandler = std::function<void(EndReason)>;
 

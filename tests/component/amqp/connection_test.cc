@@ -128,3 +128,45 @@ TEST_CASE("links and sessions that are closed on both sides can be freed") {
   }
   CHECK(pn_session_head(amqp::handle<pn_connection_t>(pair.client.connection->proton()), 0) == nullptr);
 }
+
+TEST_CASE("deliveries can be taken as bytes, before anything decodes them") {
+  io_context io;
+  PeerPair pair(io);
+  std::vector<std::string> bytes;
+  pair.server.options.on_bytes = [&](pn_delivery_t* delivery, std::string_view received) {
+    bytes.emplace_back(received);
+    amqp::accept(delivery);
+  };
+  pair.start();
+  REQUIRE(run_until(io, [&] { return pair.client.opened; }));
+  auto sender = pair.client.connection->proton().open_sender("somewhere");
+  auto other = pair.client.connection->proton().open_sender("elsewhere");
+  pair.client.connection->wake();
+  REQUIRE(run_until(io, [&] { return sender.credit() > 0 && other.credit() > 0; }));
+  std::uint64_t tag = 0;
+  const auto send_bytes = [&](proton::sender& to, const std::string& what) {
+    auto* link = amqp::handle<pn_link_t>(to);
+    const auto name = std::to_string(++tag);
+    pn_delivery(link, pn_dtag(name.data(), name.size()));
+    pn_link_send(link, what.data(), what.size());
+    pn_link_advance(link);
+  };
+  const std::string large(300'000, '\xFF');
+  send_bytes(sender, "no AMQP message");
+  send_bytes(sender, "");
+  send_bytes(sender, large);
+  send_bytes(other, "other");
+  pair.client.connection->wake();
+  REQUIRE(run_until(io, [&] { return bytes.size() == 4 && pair.client.states.size() == 4; }));
+  CHECK(std::multiset<std::string>(bytes.begin(), bytes.end()) ==
+        std::multiset<std::string>{"no AMQP message", "", large, "other"});
+  CHECK(pair.server.ends == 0);
+
+  SECTION("and one that is too large ends the connection") {
+    pair.server.errors.clear();
+    send_bytes(sender, std::string(5'000'000, 'x'));
+    pair.client.connection->wake();
+    REQUIRE(run_until(io, [&] { return pair.server.ends == 1; }));
+    CHECK(bytes.size() == 4);
+  }
+}
