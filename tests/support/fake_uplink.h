@@ -1,0 +1,97 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <map>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "gateway/core/token.h"
+#include "gateway/core/uplink.h"
+#include "gateway/pipeline/multiplexer.h"
+
+namespace trunkline::test {
+
+// Records what the multiplexer asks of the hub; the test plays the hub by calling the multiplexer's events.
+class FakeUplink final : public Uplink {
+ public:
+  struct Transfer {
+    DeviceSlot slot;
+    MessagePtr message;
+  };
+  struct Settled {
+    CommandTag tag;
+    Outcome outcome;
+  };
+
+  void open() override { ++opens; }
+  void authorise(DeviceSlot slot, const DeviceId&, Token) override { authorised.push_back(slot); }
+  void attach(DeviceSlot slot, DeviceLink link) override { attached.emplace_back(slot, link); }
+  void detach(DeviceSlot slot) override { detached.push_back(slot); }
+  SendResult send(DeviceSlot slot, const MessagePtr& message) override {
+    if (no_credit.contains(slot.value)) return SendResult::no_credit;
+    if (credit && credit_left == 0) return SendResult::no_credit;
+    if (credit) --credit_left;
+    sent.push_back({slot, message});
+    return SendResult::sent;
+  }
+  void grant_commands(DeviceSlot slot, unsigned value) override { grants.emplace_back(slot, value); }
+  void settle(CommandTag tag, const Outcome& outcome) override { settled.push_back({tag, outcome}); }
+  void close() override { ++closes; }
+
+  unsigned opens = 0;
+  unsigned closes = 0;
+  bool credit = false;  // true: credit_left bounds all devices together
+  unsigned credit_left = 0;
+  std::set<std::uint32_t> no_credit;
+  std::vector<DeviceSlot> authorised;
+  std::vector<std::pair<DeviceSlot, DeviceLink>> attached;
+  std::vector<DeviceSlot> detached;
+  std::vector<Transfer> sent;
+  std::vector<std::pair<DeviceSlot, unsigned>> grants;
+  std::vector<Settled> settled;
+};
+
+class FakeTokens final : public TokenProvider {
+ public:
+  Result<Token> token(const DeviceId& device, WallTime now) const override {
+    if (unknown.contains(device.text())) return fail(ErrorCode::not_found, device.text() + " has no identity");
+    return Token{"hub/devices/" + device.text(), Secret("token"), now + life};
+  }
+  std::set<std::string> unknown;
+  Milliseconds life{3'600'000};
+};
+
+class FakeStoreRequests final : public StoreRequests {
+ public:
+  void settle(Settlement settlement) override { settled.push_back(std::move(settlement)); }
+  void read(ReadRequest request) override { reads.push_back(std::move(request)); }
+  std::vector<Settlement> settled;
+  std::vector<ReadRequest> reads;
+};
+
+class FakeCommands final : public CommandSink {
+ public:
+  void on_command(DeviceSlot slot, Command command, CommandTag tag) override {
+    commands.push_back({slot, std::move(command), tag});
+  }
+  struct Received {
+    DeviceSlot slot;
+    Command command;
+    CommandTag tag;
+  };
+  std::vector<Received> commands;
+};
+
+inline DeviceId device_id(const std::string& text) {
+  return *DeviceId::parse(text);
+}
+
+inline MessagePtr message(const std::string& device, std::uint64_t sequence, std::string body = "x",
+                          std::uint64_t run = 1) {
+  return std::make_shared<Message>(
+      Message{Position::make(run, sequence), WallTime{},
+              Telemetry{device_id(device), std::move(body), "text/plain", {}, {}, {}, Source::tcp}});
+}
+
+}  // namespace trunkline::test

@@ -1,0 +1,362 @@
+// SPDX-License-Identifier: Apache-2.0
+// Random events against store, spool and multiplexer together, checked against a small reference. The seed is printed;
+// set TRUNKLINE_SEED to replay one and TRUNKLINE_MODEL_EVENTS for a longer run.
+#include <cstdlib>
+#include <iostream>
+#include <map>
+#include <random>
+#include <set>
+
+#include "gateway/base/crypto.h"
+#include "gateway/base/log.h"
+#include "gateway/pipeline/live_feed.h"
+#include "gateway/pipeline/multiplexer.h"
+#include "gateway/pipeline/store.h"
+#include "tests/support/catch.h"
+#include "tests/support/fake_uplink.h"
+#include "tests/support/temporary_folder.h"
+
+using namespace trunkline;
+using namespace trunkline::test;
+using namespace std::chrono_literals;
+
+namespace {
+
+std::uint64_t from_environment(const char* name, std::uint64_t otherwise) {
+  const char* text = std::getenv(name);
+  return text == nullptr ? otherwise : std::strtoull(text, nullptr, 10);
+}
+
+// The reference: what may be sent next, and what must never get lost. All it knows of a message is its state.
+class Reference {
+ public:
+  enum class State { waiting, in_flight, done, perhaps };  // perhaps: a crash left open whether the spool has it
+
+  void stamped(const DeviceId& device, Position position) { messages_[device][position] = State::waiting; }
+  void told_safe(const DeviceId& device, Position position) { safe_[device].insert(position); }
+
+  void sent(const DeviceId& device, Position position) {
+    auto& mine = messages_[device];
+    REQUIRE(mine.contains(position));
+    REQUIRE(mine[position] != State::done);
+    REQUIRE(mine[position] != State::in_flight);
+    for (auto& [other, state] : mine) {
+      if (other >= position) break;
+      if (state == State::perhaps) state = State::done;  // the spool is read in order: it was not there
+      REQUIRE(state != State::waiting);                  // D-03: nothing overtakes it
+    }
+    mine[position] = State::in_flight;
+  }
+  void released(const DeviceId& device, Position position) { messages_[device][position] = State::waiting; }
+  void arrived(const DeviceId& device, Position position) { hub_[device].insert(position); }
+  void done(const DeviceId& device, Position position) {
+    REQUIRE(messages_[device][position] == State::in_flight);
+    messages_[device][position] = State::done;
+    uncommitted_.emplace_back(device, position);
+  }
+  void committed() { uncommitted_.clear(); }
+  void link_lost(const DeviceId& device) {
+    for (auto& [position, state] : messages_[device]) {
+      if (state == State::in_flight) state = State::waiting;
+    }
+  }
+  void crashed() {
+    for (auto& [device, mine] : messages_) {
+      link_lost(device);
+      for (auto& [position, state] : mine) {
+        if (state == State::waiting && !safe_[device].contains(position)) state = State::perhaps;
+      }
+    }
+    for (const auto& [device, position] : uncommitted_) messages_[device][position] = State::perhaps;
+    uncommitted_.clear();
+  }
+  // After a drain: everything a device was told is safe reached the hub or the dead letters.
+  void check_nothing_lost() const {
+    for (const auto& [device, positions] : safe_) {
+      for (const auto& position : positions) {
+        INFO("device " << device.text() << " position " << position.value);
+        REQUIRE(hub_.at(device).contains(position));
+      }
+    }
+  }
+
+ private:
+  std::map<DeviceId, std::map<Position, State>> messages_;
+  std::map<DeviceId, std::set<Position>> safe_;
+  std::map<DeviceId, std::set<Position>> hub_;
+  std::vector<std::pair<DeviceId, Position>> uncommitted_;
+};
+
+class World {
+ public:
+  explicit World(std::uint64_t seed) : random_(seed) {
+    for (int i = 0; i < 5; ++i) devices_.push_back(device_id("d" + std::to_string(i)));
+    boot();
+  }
+
+  void step() {
+    switch (pick(100)) {
+      case 0:
+        crash();
+        break;
+      case 1:
+        lose_connection();
+        break;
+      case 2:
+        detach();
+        break;
+      case 3:
+        refuse();
+        break;
+      case 4:
+      case 5:
+      case 6:
+        now_ += Milliseconds(pick(3000));
+        break;
+      default:
+        switch (pick(8)) {
+          case 0:
+          case 1:
+            submit();
+            break;
+          case 2:
+            store_turn();
+            break;
+          case 3:
+            live_turn();
+            break;
+          case 4:
+            answers_turn();
+            break;
+          case 5:
+            hub_answers_requests();
+            break;
+          default:
+            hub_settles();
+            break;
+        }
+    }
+    tick();
+  }
+
+  void drain() {
+    calm_ = true;
+    for (int round = 0; round < 20'000; ++round) {
+      now_ += 100ms;
+      store_turn();
+      live_turn();
+      answers_turn();
+      hub_answers_requests();
+      while (!transfers_.empty()) hub_settles();
+      tick();
+      if (alive_->spool->depth().messages == 0 && items_.empty() && transfers_.empty() && answers_.empty()) {
+        reference_.check_nothing_lost();
+        return;
+      }
+    }
+    FAIL("the spool does not drain: " << alive_->spool->depth().messages << " messages left");
+  }
+
+ private:
+  struct Requests final : StoreRequests {
+    explicit Requests(std::vector<StoreItem>& items) : items_(items) {}
+    void settle(Settlement settlement) override { items_.emplace_back(std::move(settlement)); }
+    void read(ReadRequest request) override { items_.emplace_back(std::move(request)); }
+    std::vector<StoreItem>& items_;
+  };
+  // What a crash takes away.
+  struct Alive {
+    Alive(const std::string& folder, std::vector<StoreItem>& items, std::uint64_t seed)
+        : spool(*Spool::open({folder, false})),
+          store(*spool, capacity, metrics),
+          requests(items),
+          mux(uplink, requests, tokens, commands, metrics,
+              {.attach_rate = 0, .window = 20, .device_memory = 800, .max_attempts = 3}, seed) {}
+    std::unique_ptr<Spool> spool;
+    Capacity capacity{100'000, 500};
+    Metrics metrics;
+    Store store;
+    Requests requests;
+    FakeUplink uplink;
+    FakeTokens tokens;
+    FakeCommands commands;
+    LiveFeed live{10};
+    Multiplexer mux;
+    std::uint64_t sequence = 0;
+    bool open = false;
+  };
+
+  std::uint64_t pick(std::uint64_t below) {
+    return std::uniform_int_distribution<std::uint64_t>(0, below - 1)(random_);
+  }
+  const DeviceId& any_device() { return devices_[pick(devices_.size())]; }
+
+  void boot() {
+    alive_ = std::make_unique<Alive>(folder_.path("spool"), items_, random_());
+    const auto depth = alive_->spool->depth();
+    alive_->capacity.occupy(depth.bytes, depth.messages);
+    std::set<DeviceId> backlog;
+    for (const auto& one : alive_->spool->devices()) backlog.insert(one.device);
+    for (const auto& device : devices_)
+      alive_->mux.add(device, 1 + static_cast<unsigned>(pick(8)), false, backlog.contains(device));
+  }
+
+  void submit() {
+    auto& alive = *alive_;
+    const auto device = any_device();
+    auto one = message(device.text(), ++alive.sequence, std::string(pick(60), 'x'), alive.spool->run());
+    if (!alive.capacity.reserve(one->footprint())) return;
+    reference_.stamped(device, one->position);
+    items_.emplace_back(
+        Arrival{one, Completion<Admission>([this, device, position = one->position](Admission admission) {
+                  if (admission.kind == Admission::Kind::safe) reference_.told_safe(device, position);
+                })});
+    alive.live.push(std::move(one));
+  }
+
+  void store_turn() {
+    auto result = alive_->store.process(items_, WallTime{});
+    REQUIRE_FALSE(result.failed);
+    reference_.committed();
+    for (auto& answer : result.reads) {
+      if (!calm_ && pick(20) == 0) {
+        answer.messages.clear();
+        answer.failed = true;
+      }
+      answers_.push_back(std::move(answer));
+    }
+  }
+
+  void live_turn() {
+    LiveFeed::Taken taken;
+    alive_->live.take(taken);
+    for (auto& one : taken.messages) alive_->mux.offer(std::move(one));
+    for (const auto& [device, newest] : taken.missed) alive_->mux.missed(device, newest);
+  }
+
+  void answers_turn() {
+    for (auto& answer : answers_) alive_->mux.on_batch(std::move(answer));
+    answers_.clear();
+  }
+
+  void hub_answers_requests() {
+    auto& alive = *alive_;
+    if (alive.uplink.opens > 0 && !alive.open) {
+      alive.uplink.opens = 0;
+      if (!calm_ && pick(4) == 0) {
+        alive.mux.on_lost({LinkFault::Kind::transport, "x", "refused", {}});
+      } else {
+        alive.open = true;
+        alive.mux.on_ready();
+      }
+    }
+    for (const auto slot : std::exchange(alive.uplink.authorised, {})) alive.mux.on_authorised(slot);
+    for (const auto& [slot, link] : std::exchange(alive.uplink.attached, {})) alive.mux.on_attached(slot, link);
+  }
+
+  void hub_settles() {
+    if (transfers_.empty()) return;
+    const auto at = static_cast<std::ptrdiff_t>(pick(transfers_.size()));
+    const auto transfer = transfers_[static_cast<std::size_t>(at)];
+    transfers_.erase(transfers_.begin() + at);
+    const auto& device = transfer.message->telemetry.device;
+    const auto position = transfer.message->position;
+    const auto kind = calm_ ? 0 : pick(12);
+    auto& attempts = attempts_[position.value];
+    if (kind == 10 && ++attempts < 3) {
+      reference_.released(device, position);
+      alive_->mux.on_outcome(transfer.slot, position, {Outcome::Kind::modified, false, {}, {}});
+    } else if (kind == 11) {
+      reference_.released(device, position);
+      alive_->mux.on_outcome(transfer.slot, position, Outcome::released());
+    } else {
+      reference_.arrived(device, position);  // for a rejection: the dead letters
+      reference_.done(device, position);
+      alive_->mux.on_outcome(transfer.slot, position, kind == 9 ? Outcome::rejected("x:y", "no") : Outcome::accepted());
+    }
+  }
+
+  // Transfers whose outcome is never heard: the hub may or may not have them.
+  void unheard(const std::function<bool(const FakeUplink::Transfer&)>& which) {
+    std::erase_if(transfers_, [&](const FakeUplink::Transfer& transfer) {
+      if (!which(transfer)) return false;
+      if (pick(2) == 0) reference_.arrived(transfer.message->telemetry.device, transfer.message->position);
+      return true;
+    });
+  }
+
+  void lose_connection() {
+    if (!alive_->open) return;
+    alive_->open = false;
+    unheard([](const auto&) { return true; });
+    for (const auto& device : devices_) reference_.link_lost(device);
+    alive_->uplink.authorised.clear();
+    alive_->uplink.attached.clear();
+    alive_->mux.on_lost({LinkFault::Kind::transport, "x", "cut", {}});
+  }
+
+  void detach() {
+    if (!alive_->open) return;
+    const DeviceSlot slot{static_cast<std::uint32_t>(pick(devices_.size()))};
+    if (alive_->mux.status().devices[slot.value].state != SessionState::ready) return;
+    unheard([slot](const auto& transfer) { return transfer.slot == slot; });
+    reference_.link_lost(devices_[slot.value]);
+    std::erase_if(alive_->uplink.attached, [slot](const auto& one) { return one.first == slot; });
+    const auto kind = pick(2) == 0 ? LinkFault::Kind::busy : LinkFault::Kind::unauthorised;
+    alive_->mux.on_detached(slot, DeviceLink::telemetry, {kind, "x", "detached", {}});
+  }
+
+  void refuse() {
+    if (alive_->uplink.authorised.empty()) return;
+    const auto slot = alive_->uplink.authorised.back();
+    alive_->uplink.authorised.pop_back();
+    alive_->mux.on_refused(slot, {LinkFault::Kind::busy, "x", "later", {}});
+  }
+
+  void crash() {
+    unheard([](const auto&) { return true; });
+    alive_.reset();
+    items_.clear();
+    answers_.clear();
+    attempts_.clear();
+    reference_.crashed();
+    boot();
+  }
+
+  void tick() {
+    alive_->mux.tick(now_, WallTime(std::chrono::hours(500'000)));
+    for (auto& transfer : alive_->uplink.sent) {
+      reference_.sent(transfer.message->telemetry.device, transfer.message->position);
+      transfers_.push_back(std::move(transfer));
+    }
+    alive_->uplink.sent.clear();
+    alive_->uplink.detached.clear();
+  }
+
+  std::mt19937_64 random_;
+  TemporaryFolder folder_;
+  std::vector<DeviceId> devices_;
+  Reference reference_;
+  std::vector<StoreItem> items_;
+  std::vector<ReadAnswer> answers_;
+  std::vector<FakeUplink::Transfer> transfers_;
+  std::map<std::uint64_t, unsigned> attempts_;
+  std::unique_ptr<Alive> alive_;
+  SteadyTime now_ = SteadyTime{} + 1h;
+  bool calm_ = false;
+};
+
+}  // namespace
+
+TEST_CASE("random events: never lost, never reordered within a device, never settled twice",
+          "[D-01][D-02][D-03][D-04]") {
+  log::set_level(log::Level::error);
+  const auto seed = from_environment("TRUNKLINE_SEED", random_seed());
+  const auto events = from_environment("TRUNKLINE_MODEL_EVENTS", 30'000);
+  std::cout << "model: seed " << seed << ", " << events << " events (TRUNKLINE_SEED=" << seed << " replays it)"
+            << std::endl;
+  INFO("seed " << seed);
+  World world(seed);
+  for (std::uint64_t i = 0; i < events; ++i) world.step();
+  world.drain();
+}
