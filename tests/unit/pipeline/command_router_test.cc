@@ -16,6 +16,7 @@ class FixedClock final : public Clock {
 };
 
 struct Bench {
+  Bench() = default;
   FakeUplink uplink;
   FixedClock clock;
   Metrics metrics;
@@ -32,6 +33,12 @@ struct Bench {
        .finished = [this](DeviceSlot, Outcome::Kind kind) { finished.push_back(kind); }},
       clock,
       metrics};
+
+  // What adapter and store still owe is abandoned while there is somebody to hear it.
+  ~Bench() {
+    delivered.clear();
+    recorded.clear();
+  }
 
   void command(std::uint64_t sequence, CommandTag tag, std::int64_t enqueued = 5) {
     Command out{device_id("a")};
