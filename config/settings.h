@@ -85,6 +85,7 @@ struct Loaded {
   Settings settings;              // usable only without problems
   std::vector<Problem> problems;  // every one, over all files, in order of file and line
   std::vector<Problem> warnings;  // loads all the same
+  bool paths_usable = false;      // [identity] and [status] are right, whatever else is wrong
 };
 
 // Reads trunkline.toml and devices.d/*.toml beside it. Never throws, never stops at the first problem. Called on the

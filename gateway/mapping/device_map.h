@@ -61,15 +61,15 @@ struct TcpMap {
 // devices.d, an immutable value from then on. Exactly one of mqtt, coap and tcp is set.
 struct DeviceMap {
   DeviceId id;
-  SourcePlace place;
-  std::string content_type;  // of its telemetry; empty: the adapter's default
-  std::string content_encoding;
+  SourcePlace place{};
+  std::string content_type{};  // of its telemetry; empty: the adapter's default
+  std::string content_encoding{};
   CommandDone command_done = CommandDone::replied;
-  std::optional<Milliseconds> expect_every;  // silence of three times this means away (C-02)
-  unsigned in_flight = 64;                   // unsettled messages at the hub at the same time, 1 to 1000 (D-03)
-  std::optional<MqttMap> mqtt;
-  std::optional<CoapMap> coap;
-  std::optional<TcpMap> tcp;
+  std::optional<Milliseconds> expect_every{};  // silence of three times this means away (C-02)
+  unsigned in_flight = 64;                     // unsettled messages at the hub at the same time, 1 to 1000 (D-03)
+  std::optional<MqttMap> mqtt{};
+  std::optional<CoapMap> coap{};
+  std::optional<TcpMap> tcp{};
 
   [[nodiscard]] bool takes_commands() const {
     return (mqtt && mqtt->command) || (coap && coap->command) || (tcp && tcp->command);

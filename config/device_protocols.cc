@@ -1,0 +1,269 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <algorithm>
+
+#include "config/device_file.h"
+#include "config/suggest.h"
+#include "gateway/base/encoding.h"
+#include "gateway/mapping/template.h"
+
+namespace trunkline::config {
+namespace {
+
+// Why `topic` cannot be a topic name (MQTT 5 section 4.7), or nothing.
+std::string topic_fault(std::string_view topic) {
+  if (topic.size() > 65'535) return "is longer than 65535 bytes; shorten it";
+  if (!is_utf8(topic)) return "is not valid UTF-8; write it in UTF-8";
+  if (topic.find('\0') != std::string_view::npos) return "has U+0000 in it; remove it";
+  if (topic.find_first_of("+#") != std::string_view::npos) {
+    return "has a wildcard (+ or #); write the one topic of this device";
+  }
+  if (topic.front() == '$') return "starts with $, which belongs to the broker; use another topic";
+  if (std::any_of(topic.begin(), topic.end(), [](char c) { return static_cast<unsigned char>(c) < 0x20; })) {
+    return "has a control character in it; remove it";
+  }
+  return {};
+}
+
+// Why `path` cannot be a CoAP path (RFC 7252 sections 5.10.1 and 6.4), or nothing.
+std::string path_fault(std::string_view path) {
+  if (path.front() != '/') return "does not start with \"/\"; write it such as \"/t\"";
+  if (path.size() > 1024) return "is longer than 1024 bytes; shorten it";
+  if (path == "/") return "is the root; name a path such as \"/t\"";
+  if (!is_utf8(path)) return "is not valid UTF-8; write it in UTF-8";
+  if (path.find_first_of("?#") != std::string_view::npos) return "has a query (? or #); write the path alone";
+  if (std::any_of(path.begin(), path.end(), [](char c) { return static_cast<unsigned char>(c) <= 0x20; })) {
+    return "has a space or control character in it; remove it";
+  }
+  if (path.substr(0, 12) == "/.well-known") return "starts with /.well-known, which is reserved; use another path";
+  for (std::size_t from = 1; from <= path.size();) {
+    const auto end = std::min(path.find('/', from), path.size());
+    const auto segment = path.substr(from, end - from);
+    if (segment.empty()) return "has an empty segment; remove the extra \"/\"";
+    if (segment == "." || segment == "..") return "has a segment \".\" or \"..\"; write the path in full";
+    if (segment.size() > 255) return "has a segment of more than 255 bytes; shorten it";
+    from = end + 1;
+  }
+  return {};
+}
+
+using Fault = std::string (*)(std::string_view);
+
+struct Address {
+  std::string value;
+  SourcePlace place;
+  bool own = true;  // not made from a missing id, so that it can collide
+};
+
+// A topic or path: {device} filled in, then checked.
+std::optional<Address> read_address(TableReader& reader, std::string_view key, const DeviceDraft& draft, Fault fault) {
+  auto found = reader.text(key);
+  if (!found) return std::nullopt;
+  const auto parsed = Template::parse(found->value, {"device"});
+  if (!parsed) {
+    reader.findings().problem(found->mark, reader.name_of(key) + ": " + parsed.error().message);
+    return std::nullopt;
+  }
+  auto value = parsed->fill({{"device", draft.map.id.text()}});
+  if (const auto why = fault(value); !why.empty()) {
+    reader.findings().problem(found->mark, reader.name_of(key) + " is " + quoted(value) + ": it " + why);
+    return std::nullopt;
+  }
+  return Address{std::move(value), reader.findings().place(found->mark), draft.named || !parsed->has("device")};
+}
+
+std::optional<std::string> read_broker_name(TableReader& reader, References main, const Entry& entry) {
+  const auto named = reader.text("broker");
+  if (main == nullptr || main->settings.mqtt.empty()) {
+    if (main != nullptr && !main->mqtt_written) {
+      reader.findings().problem(named ? named->mark : entry.mark,
+                                "this device speaks MQTT, but trunkline.toml has no [mqtt] table; add one with broker "
+                                "= \"mqtt://127.0.0.1:1883\"");
+    }
+    return named ? named->value : "default";
+  }
+  const auto& brokers = main->settings.mqtt;
+  if (!named && brokers.size() == 1) return brokers.front().name;
+  const auto wanted = named ? named->value : "default";
+  std::vector<std::string_view> names;
+  for (const auto& broker : brokers) names.push_back(broker.name);
+  if (std::find(names.begin(), names.end(), wanted) != names.end()) return wanted;
+  if (!named) {
+    reader.findings().problem(entry.mark, "trunkline.toml has several brokers; say mqtt.broker = \"<its name>\"");
+    return std::nullopt;
+  }
+  std::string message = "mqtt.broker is " + quoted(wanted) + ", but trunkline.toml has no [[mqtt]] of that name; ";
+  const auto meant = nearest(wanted, names);
+  message += meant ? "did you mean " + quoted(*meant) + "?" : "add it, or write " + quoted(names.front());
+  reader.findings().problem(named->mark, std::move(message));
+  return std::nullopt;
+}
+
+// Text of a TCP line or acknowledgement.
+std::optional<Found<std::string>> bounded_text(TableReader& reader, std::string_view key, std::size_t most) {
+  auto found = reader.text(key);
+  if (found && found->value.size() > most) {
+    reader.findings().problem(found->mark, reader.name_of(key) + " has " + std::to_string(found->value.size()) +
+                                               " bytes; write at most " + std::to_string(most));
+    return std::nullopt;
+  }
+  return found;
+}
+
+std::optional<Template> checked_template(TableReader& reader, std::string_view key, const Found<std::string>& text) {
+  auto parsed = Template::parse(text.value, {"payload", "id", "device"});
+  if (!parsed) {
+    reader.findings().problem(text.mark, reader.name_of(key) + ": " + parsed.error().message);
+    return std::nullopt;
+  }
+  return *parsed;
+}
+
+void read_framing(TableReader& reader, TcpMap& tcp) {
+  const auto* entry = reader.table("framing");
+  if (entry == nullptr) return;
+  TableReader framing(*entry->value.table(), entry->value.mark, "tcp.framing", reader.findings());
+  if (auto kind = framing.text("kind"); kind && kind->value != "line") {
+    framing.findings().problem(kind->mark, "tcp.framing.kind " + quoted(kind->value) +
+                                               " is not supported yet in this version; write \"line\"");
+  }
+  if (auto end = bounded_text(framing, "end", 16)) tcp.framing.end = end->value;
+  if (auto most = framing.size("max", 1, 256 * 1024)) tcp.framing.max_length = *most;
+  framing.finish();
+}
+
+void read_tcp_command(TableReader& reader, TcpMap& tcp) {
+  const auto* entry = reader.table("command");
+  if (entry == nullptr) return;
+  TableReader command(*entry->value.table(), entry->value.mark, "tcp.command", reader.findings());
+  TcpCommand out;
+  constexpr std::size_t kMax = 4096;
+  if (command.require("send") != nullptr) {
+    if (auto send = bounded_text(command, "send", kMax); send && checked_template(command, "send", *send)) {
+      out.send = send->value;
+    }
+  }
+  if (auto reply = bounded_text(command, "reply", kMax)) {
+    out.reply = reply->value;
+    const auto parsed = checked_template(command, "reply", *reply);
+    if (parsed && parsed->fill({}).empty() && !parsed->has("id")) {
+      command.findings().problem(reply->mark,
+                                 "tcp.command.reply would take every line for a reply; add a word that only replies "
+                                 "have, or {id}");
+    }
+    if (reply->value.find(tcp.framing.end) != std::string::npos) {
+      command.findings().problem(reply->mark,
+                                 "tcp.command.reply has the end of a line in it; a reply is one line, "
+                                 "without its end");
+    }
+  }
+  command.finish();
+  tcp.command = std::move(out);
+}
+
+}  // namespace
+
+void read_mqtt_map(const Entry& entry, const TableReader& device, References main, Findings& findings,
+                   DeviceDraft& draft) {
+  TableReader reader(*entry.value.table(), entry.value.mark, device.name_of("mqtt"), findings);
+  auto& mqtt = draft.map.mqtt.emplace();
+  const auto broker = read_broker_name(reader, main, entry);
+  mqtt.broker = broker.value_or("default");
+  const auto claim = [&](const Address& address) {
+    if (!address.own || !broker) return;
+    draft.claims.push_back({"mqtt " + mqtt.broker + '\0' + address.value, "the MQTT topic " + quoted(address.value),
+                            "each topic can have one meaning", address.place});
+  };
+  if (reader.require("telemetry") != nullptr) {
+    if (auto topic = read_address(reader, "telemetry", draft, topic_fault)) {
+      claim(*topic);
+      mqtt.telemetry = std::move(topic->value);
+    }
+  }
+  if (auto topic = read_address(reader, "command", draft, topic_fault)) {
+    claim(*topic);
+    mqtt.command = std::move(topic->value);
+  }
+  if (auto topic = read_address(reader, "command_reply", draft, topic_fault)) {
+    claim(*topic);
+    mqtt.command_reply = std::move(topic->value);
+    if (reader.find("command") == nullptr) {
+      findings.problem(reader.find("command_reply")->mark,
+                       "mqtt.command_reply without mqtt.command; add the command's "
+                       "topic, or remove the reply");
+    }
+  }
+  reader.not_yet({"method", "method_reply", "desired", "reported", "presence", "durability"});
+  reader.finish();
+}
+
+void read_coap_map(const Entry& entry, const TableReader& device, References main, Findings& findings,
+                   DeviceDraft& draft) {
+  TableReader reader(*entry.value.table(), entry.value.mark, device.name_of("coap"), findings);
+  auto& coap = draft.map.coap.emplace();
+  if (main != nullptr && !main->settings.coap) {
+    findings.problem(entry.mark,
+                     "this device speaks CoAP, but trunkline.toml has no [coap] table; add one with listen "
+                     "= \"127.0.0.1:5683\"");
+  }
+  if (auto address = reader.text("address")) {
+    coap.address = canonical_ip(address->value);
+    if (!coap.address) {
+      findings.problem(address->mark, "coap.address is " + quoted(address->value) +
+                                          "; write the device's IP address alone, such as \"10.0.0.7\"");
+      coap.address = address->value;
+    }
+  }
+  const auto claim = [&](const Address& path) {
+    if (!path.own) return;
+    draft.claims.push_back({"coap " + coap.address.value_or("") + '\0' + path.value,
+                            "the CoAP path " + quoted(path.value),
+                            coap.address ? "each path of an address can have one meaning"
+                                         : "give each device its own paths, or its coap.address",
+                            path.place});
+  };
+  if (reader.require("telemetry") != nullptr) {
+    if (auto path = read_address(reader, "telemetry", draft, path_fault)) {
+      claim(*path);
+      coap.telemetry = std::move(path->value);
+    }
+  }
+  if (auto path = read_address(reader, "command", draft, path_fault)) {
+    claim(*path);
+    coap.command = std::move(path->value);
+  }
+  if (auto path = read_address(reader, "result", draft, path_fault)) {
+    claim(*path);
+    coap.result = std::move(path->value);
+    if (reader.find("command") == nullptr) {
+      findings.problem(reader.find("result")->mark,
+                       "coap.result without coap.command; add the command's path, or remove the result");
+    }
+  }
+  reader.not_yet({"identity", "method", "method_reply", "desired", "reported", "durability"});
+  reader.finish();
+}
+
+void read_tcp_map(const Entry& entry, const TableReader& device, Findings& findings, DeviceDraft& draft) {
+  TableReader reader(*entry.value.table(), entry.value.mark, device.name_of("tcp"), findings);
+  auto& tcp = draft.map.tcp.emplace();
+  if (reader.find("connect") == nullptr || reader.find("listen") != nullptr) {
+    if (auto listen = reader.required_text("listen")) {
+      draft.listener = ListenAddress::parse(listen->value);
+      draft.listener_place = findings.place(listen->mark);
+      if (!draft.listener || draft.listener->port == 0) {
+        findings.problem(listen->mark, "tcp.listen is " + quoted(listen->value) +
+                                           "; write an IP address and a port, such as \"0.0.0.0:4001\"");
+        draft.listener.reset();
+      } else {
+        tcp.listen = draft.listener->text();
+      }
+    }
+  }
+  read_framing(reader, tcp);
+  if (auto ack = bounded_text(reader, "ack", 4096)) tcp.ack = ack->value;
+  read_tcp_command(reader, tcp);
+  reader.not_yet({"connect", "identify", "method", "desired", "reported", "durability"});
+  reader.finish();
+}
+
+}  // namespace trunkline::config

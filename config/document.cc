@@ -1,0 +1,108 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "config/document.h"
+
+#include <algorithm>
+
+#define TOML_HEADER_ONLY 1
+#define TOML_EXCEPTIONS 0
+#define TOML_ENABLE_FORMATTERS 0
+#define TOML_MAX_NESTED_VALUES 16
+#include <toml++/toml.h>
+
+namespace trunkline::config {
+namespace {
+
+// Each dot of a key makes a table inside a table, and toml++ limits only brackets. No honest line comes near this.
+constexpr int kMaxDotsInLine = 200;
+
+Mark mark_of(const toml::source_position& position) {
+  return {static_cast<std::uint32_t>(position.line), static_cast<std::uint32_t>(position.column)};
+}
+
+std::uint32_t line_with_too_many_dots(std::string_view text) {
+  std::uint32_t line = 1;
+  int dots = 0;
+  for (const char c : text) {
+    if (c == '\n') {
+      ++line;
+      dots = 0;
+    } else if (c == '.' && ++dots > kMaxDotsInLine) {
+      return line;
+    }
+  }
+  return 0;
+}
+
+Node convert(const toml::node& node);
+
+Table convert_table(const toml::table& table) {
+  Table out;
+  out.entries.reserve(table.size());
+  for (const auto& [key, value] : table) {
+    out.entries.push_back({std::string(key.str()), mark_of(key.source().begin), convert(value)});
+  }
+  return out;
+}
+
+Node convert(const toml::node& node) {
+  Node out;
+  out.mark = mark_of(node.source().begin);
+  switch (node.type()) {
+    case toml::node_type::table:
+      out.value = convert_table(*node.as_table());
+      break;
+    case toml::node_type::array: {
+      Array items;
+      items.items.reserve(node.as_array()->size());
+      for (const auto& item : *node.as_array()) items.items.push_back(convert(item));
+      out.value = std::move(items);
+      break;
+    }
+    case toml::node_type::string:
+      out.value = node.as_string()->get();
+      break;
+    case toml::node_type::integer:
+      out.value = node.as_integer()->get();
+      break;
+    case toml::node_type::floating_point:
+      out.value = node.as_floating_point()->get();
+      break;
+    case toml::node_type::boolean:
+      out.value = node.as_boolean()->get();
+      break;
+    default:
+      out.value = OtherType{};
+  }
+  return out;
+}
+
+}  // namespace
+
+std::string_view Node::type_name() const {
+  static constexpr std::string_view kNames[] = {"a date or time", "a boolean", "an integer", "a fraction",
+                                                "a string",       "an array",  "a table"};
+  return kNames[value.index()];
+}
+
+Document parse_document(std::string file, std::string_view text) {
+  Document out;
+  out.file = std::move(file);
+  if (const auto line = line_with_too_many_dots(text)) {
+    out.problems.push_back({{out.file, line, 1}, "more than 200 dots in one line; shorten the key"});
+    return out;
+  }
+  const toml::parse_result result = toml::parse(text, std::string_view(out.file));
+  if (!result) {
+    const auto mark = mark_of(result.error().source().begin);
+    std::string description(result.error().description());
+    description.resize(std::min<std::size_t>(description.size(), 300));
+    out.problems.push_back({{out.file, mark.line, mark.column}, "not valid TOML: " + description});
+    return out;
+  }
+  out.root.mark = {1, 1};
+  out.root.value = convert_table(result.table());
+  out.usable = true;
+  return out;
+}
+
+}  // namespace trunkline::config

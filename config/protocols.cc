@@ -1,0 +1,151 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <algorithm>
+#include <chrono>
+
+#include "config/main_file.h"
+#include "config/suggest.h"
+
+namespace trunkline::config {
+namespace {
+
+constexpr std::string_view kPlain = "mqtt://";
+constexpr std::string_view kTls = "mqtts://";
+
+bool starts_with(std::string_view text, std::string_view start) {
+  return text.substr(0, start.size()) == start;
+}
+
+void read_broker(TableReader& reader, const Found<std::string>& url, Mqtt& mqtt) {
+  std::string_view rest = url.value;
+  mqtt.tls = starts_with(rest, kTls);
+  if (!mqtt.tls && !starts_with(rest, kPlain)) {
+    reader.findings().problem(url.mark, "mqtt.broker is " + quoted(url.value) +
+                                            "; write \"mqtt://host:1883\", or \"mqtts://host:8883\" for TLS");
+    return;
+  }
+  rest.remove_prefix(mqtt.tls ? kTls.size() : kPlain.size());
+  if (rest.find('@') != std::string_view::npos) {
+    reader.findings().problem(url.mark,
+                              "mqtt.broker holds a user; write user = \"…\" and password_file = \"…\" instead");
+    return;
+  }
+  const auto after_address = rest.find(']') == std::string_view::npos ? 0 : rest.find(']');
+  const bool has_port = rest.find(':', after_address) != std::string_view::npos;
+  const auto endpoint =
+      net::Endpoint::parse(has_port ? std::string(rest) : std::string(rest).append(mqtt.tls ? ":8883" : ":1883"));
+  if (!endpoint || endpoint->port == 0) {
+    reader.findings().problem(
+        url.mark, "mqtt.broker is " + quoted(url.value) + "; write host and port, such as \"mqtt://127.0.0.1:1883\"");
+    return;
+  }
+  mqtt.broker = *endpoint;
+}
+
+void read_one_mqtt(const Table& table, Mark mark, TableReader& root, MainFile& main) {
+  TableReader reader(table, mark, "mqtt", root.findings());
+  Mqtt mqtt;
+  mqtt.place = root.findings().place(mark);
+  if (auto name = reader.text("name")) mqtt.name = name->value;
+  if (auto url = reader.required_text("broker")) read_broker(reader, *url, mqtt);
+  const auto user = reader.text("user");
+  if (user) mqtt.user = user->value;
+  if (auto file = reader.path("password_file")) {
+    mqtt.password_file = file->value;
+    main.files.push_back({"mqtt.password_file", file->value, root.findings().place(file->mark), true});
+    if (!user) reader.findings().problem(file->mark, "mqtt.password_file without mqtt.user; add user = \"…\"");
+    if (!mqtt.tls && mqtt.broker.port != 0 && mqtt.broker.host != "localhost" &&
+        !starts_with(mqtt.broker.host, "127.") && mqtt.broker.host != "::1") {
+      reader.findings().warning(file->mark, "the password goes to " + mqtt.broker.text() +
+                                                " unencrypted; use mqtts://, or a broker on this box");
+    }
+  }
+  if (auto file = reader.path("ca_file")) {
+    mqtt.ca_file = file->value;
+    main.files.push_back({"mqtt.ca_file", file->value, root.findings().place(file->mark)});
+    if (!mqtt.tls) {
+      reader.findings().warning(file->mark, "mqtt.ca_file has no effect with mqtt://; write mqtts:// for TLS");
+    }
+  }
+  if (auto id = reader.text("client_id")) {
+    if (id->value.size() > 256 || id->value.find('\0') != std::string::npos) {
+      reader.findings().problem(id->mark, "mqtt.client_id is too long or has U+0000; write at most 256 bytes");
+    } else {
+      mqtt.client_id = id->value;
+    }
+  }
+  // MQTT 5 section 3.1.2.10: a 16-bit number of seconds.
+  if (auto alive = reader.duration("keep_alive", Milliseconds(1000), Milliseconds(65'535'000))) {
+    mqtt.keep_alive = *alive;
+    if (alive->count() % 1000 != 0) {
+      reader.findings().problem(reader.find("keep_alive")->value.mark, "mqtt.keep_alive must be whole seconds");
+    }
+  }
+  reader.not_yet({"cert", "key", "durability"});
+  reader.finish();
+  for (const auto& other : main.settings.mqtt) {
+    if (other.name == mqtt.name) {
+      root.findings().problem(mark, "the broker name " + quoted(mqtt.name) + " is taken by the table at " +
+                                        place_text(other.place) + "; give each [[mqtt]] its own name = \"…\"");
+    } else if (other.client_id == mqtt.client_id && other.broker == mqtt.broker) {
+      root.findings().problem(mark, "the same broker and client_id as the table at " + place_text(other.place) +
+                                        ": each would end the other's session; give it its own client_id");
+    }
+  }
+  main.settings.mqtt.push_back(std::move(mqtt));
+}
+
+}  // namespace
+
+void read_mqtt(TableReader& root, MainFile& main) {
+  const auto* entry = root.find("mqtt");
+  if (entry == nullptr) return;
+  main.mqtt_written = true;
+  if (const auto* table = entry->value.table()) {
+    read_one_mqtt(*table, entry->value.mark, root, main);
+    return;
+  }
+  const auto* array = entry->value.array();
+  if (array == nullptr) {
+    root.findings().problem(entry->value.mark, "mqtt is " + std::string(entry->value.type_name()) +
+                                                   "; write a table [mqtt], or [[mqtt]] for several brokers");
+    return;
+  }
+  for (const auto& item : array->items) {
+    if (const auto* table = item.table()) {
+      read_one_mqtt(*table, item.mark, root, main);
+    } else {
+      root.findings().problem(item.mark, "mqtt has " + std::string(item.type_name()) + " in it; write [[mqtt]] tables");
+    }
+  }
+}
+
+void read_coap(TableReader& root, MainFile& main) {
+  const auto* entry = root.table("coap");
+  if (entry == nullptr) {
+    // A broken table is reported once; devices that refer to it are not at fault.
+    if (root.find("coap") != nullptr) main.settings.coap.emplace();
+    return;
+  }
+  TableReader reader(*entry->value.table(), entry->value.mark, "coap", root.findings());
+  auto& coap = main.settings.coap.emplace();
+  if (reader.find("listen_dtls") == nullptr || reader.find("listen") != nullptr) {
+    if (auto listen = reader.required_text("listen")) {
+      const auto address = ListenAddress::parse(listen->value);
+      if (!address || address->port == 0) {
+        reader.findings().problem(listen->mark, "coap.listen is " + quoted(listen->value) +
+                                                    "; write an IP address and a port, such as \"127.0.0.1:5683\"");
+      } else {
+        coap.listen = address->text();
+        if (!address->loopback) {
+          reader.findings().warning(
+              listen->mark, "coap.listen is " + coap.listen +
+                                ": plain CoAP has no proof of who speaks; whoever reaches it can speak as any device");
+        }
+      }
+    }
+  }
+  reader.not_yet({"listen_dtls", "durability"});
+  reader.finish();
+}
+
+}  // namespace trunkline::config

@@ -1,0 +1,217 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "tests/support/catch.h"
+#include "tests/unit/config/config_text.h"
+
+namespace trunkline::config {
+namespace {
+
+const std::string kAll = kHub + "[mqtt]\nbroker = \"mqtt://127.0.0.1\"\n[coap]\nlisten = \"127.0.0.1:5683\"\n";
+
+// The problems of one device map, without the file's name.
+std::string device_problems(const std::string& map) {
+  std::string out;
+  for (const auto& problem : load_strings(kAll, {"[[device]]\n" + map}).problems) {
+    out += problem.text().substr(std::string("/c/devices.d/0.toml:").size()) + "\n";
+  }
+  return out;
+}
+
+}  // namespace
+
+TEST_CASE("dotted keys and tables say the same", "[config]") {
+  for (const auto* map :
+       {"[[device]]\nid = \"b\"\nmqtt.telemetry = \"t\"\nmqtt.command = \"c\"\nmqtt.command_reply = \"r\"\n",
+        "[[device]]\nid = \"b\"\nmqtt = {telemetry = \"t\", command = \"c\", command_reply = \"r\"}\n",
+        "[[device]]\nid = \"b\"\n[device.mqtt]\ntelemetry = \"t\"\ncommand = \"c\"\ncommand_reply = \"r\""}) {
+    const auto loaded = load_strings(kAll, {map});
+    CHECK(report(loaded.problems).empty());
+    REQUIRE(loaded.settings.devices.size() == 1);
+    const auto& device = loaded.settings.devices[0];
+    CHECK(device.id.text() == "b");
+    CHECK(device.place.line == 1);
+    CHECK(device.in_flight == 64);
+    REQUIRE(device.mqtt);
+    CHECK(device.mqtt->broker == "default");
+    CHECK(device.mqtt->telemetry == "t");
+    CHECK(device.mqtt->command == "c");
+    CHECK(device.mqtt->command_reply == "r");
+    CHECK(device.command_done == CommandDone::replied);
+    CHECK(device.takes_commands());
+    CHECK(!device.coap);
+    CHECK(!device.tcp);
+  }
+}
+
+TEST_CASE("every option of a TCP map is read, escapes included", "[config]") {
+  const auto loaded = load_strings(kHub, {R"([[device]]
+id = "scale-2"
+content_type = "text/plain"
+content_encoding = "utf-8"
+expect_every = "10s"
+in_flight = 1
+tcp.listen = "0.0.0.0:4001"
+tcp.framing = { kind = "line", end = "\r\n", max = "1KiB" }
+tcp.ack = "OK\r\n"
+tcp.command = { send = "SET {payload} {{x}}\r\n", reply = "DONE {id}" }
+command_done = "written"
+)"});
+  CHECK(report(loaded.problems).empty());
+  const auto& device = loaded.settings.devices.at(0);
+  CHECK(device.content_type == "text/plain");
+  CHECK(device.content_encoding == "utf-8");
+  CHECK(device.expect_every == Milliseconds(10'000));
+  CHECK(device.in_flight == 1);
+  CHECK(device.command_done == CommandDone::written);
+  REQUIRE(device.tcp);
+  CHECK(device.tcp->listen == "0.0.0.0:4001");
+  CHECK(device.tcp->framing.end == "\r\n");
+  CHECK(device.tcp->framing.max_length == 1024);
+  CHECK(device.tcp->ack == "OK\r\n");
+  REQUIRE(device.tcp->command);
+  CHECK(device.tcp->command->send == "SET {payload} {{x}}\r\n");
+  CHECK(device.tcp->command->reply == "DONE {id}");
+}
+
+TEST_CASE("every option of a CoAP map is read", "[config]") {
+  const auto loaded = load_strings(kAll, {R"([[device]]
+id = "tank-3"
+coap.address = "fe80:0::1"
+coap.telemetry = "/{device}/t"
+coap.command = "/c"
+coap.result = "/r"
+)"});
+  CHECK(report(loaded.problems).empty());
+  const auto& device = loaded.settings.devices.at(0);
+  REQUIRE(device.coap);
+  CHECK(device.coap->address == "fe80::1");
+  CHECK(device.coap->telemetry == "/tank-3/t");
+  CHECK(device.coap->command == "/c");
+  CHECK(device.coap->result == "/r");
+  CHECK(device.command_done == CommandDone::replied);
+}
+
+TEST_CASE("a command needs something that says it was done", "[config][C-01]") {
+  const std::string mqtt = "id = \"d\"\nmqtt.telemetry = \"t\"\nmqtt.command = \"c\"\n";
+  CHECK(device_problems(mqtt) ==
+        "4:6: nothing says when this command is done; add mqtt.command_reply, or say command_done = \"acknowledged\" "
+        "(the broker took it)\n");
+  CHECK(device_problems(mqtt + "command_done = \"acknowledged\"").empty());
+  CHECK(device_problems(mqtt + "mqtt.command_reply = \"r\"").empty());
+  CHECK(device_problems(mqtt + "command_done = \"replied\"") ==
+        "5:16: command_done = \"replied\", but no reply is mapped; add mqtt.command_reply\n");
+  CHECK(device_problems(mqtt + "command_done = \"stored\"").find("not supported yet") != std::string::npos);
+
+  const std::string tcp = "id = \"d\"\ntcp.listen = \"0.0.0.0:1\"\ntcp.command = {send = \"x\"}\n";
+  CHECK(device_problems(tcp).rfind("4:5: nothing says when", 0) == 0);
+  CHECK(device_problems(tcp + "command_done = \"written\"").empty());
+  CHECK(device_problems(tcp + "command_done = \"acknowledged\"").rfind("5:16: TCP does not tell", 0) == 0);
+  CHECK(device_problems(tcp + "command_done = \"replied\"").rfind("5:16: command_done", 0) == 0);
+
+  const std::string coap = "id = \"d\"\ncoap.telemetry = \"/t\"\ncoap.command = \"/c\"\n";
+  CHECK(device_problems(coap).rfind("4:6: nothing says when", 0) == 0);
+  CHECK(device_problems(coap + "command_done = \"written\"").empty());
+  CHECK(device_problems(coap + "command_done = \"acknowledged\"").find("not supported yet") != std::string::npos);
+}
+
+TEST_CASE("a map without its parts is refused at its place", "[config]") {
+  CHECK(device_problems("mqtt.telemetry = \"t\"") ==
+        "1:1: id is missing; add id = \"<the device's id at the hub>\" to this [[device]]\n");
+  CHECK(device_problems("id = \"d\"") ==
+        "1:1: this device has no protocol; add mqtt.telemetry = …, coap.telemetry = … or tcp.listen = …\n");
+  CHECK(device_problems("id = \"d\"\nmqtt.broker = \"default\"") ==
+        "3:1: mqtt.telemetry is missing; add it to this table\n");
+  CHECK(device_problems("id = \"d\"\ntcp.ack = \"x\"") == "3:1: tcp.listen is missing; add it to this table\n");
+  CHECK(device_problems("id = \"d\"\ntcp.listen = \"0.0.0.0:1\"\ncoap.telemetry = \"/t\"") ==
+        "3:1: a second protocol in one device map: tcp after coap; give each its own [[device]]\n");
+  CHECK(device_problems("id = \"d d\"\nmqtt.telemetry = \"t\"").rfind("2:6: a device id has a character", 0) == 0);
+  CHECK(device_problems("id = \"" + std::string(129, 'x') + "\"\nmqtt.telemetry = \"t\"").rfind("2:6: ", 0) == 0);
+  CHECK(device_problems("id = \"\"\nmqtt.telemetry = \"t\"") ==
+        "2:6: id is empty; give it a value or remove the line\n");
+  CHECK(device_problems("id = 7\nmqtt.telemetry = \"t\"").rfind("2:6: id is an integer", 0) == 0);
+  CHECK(device_problems("id = \"d\"\nmqtt = \"t\"").rfind("3:8: mqtt is a string; write a table", 0) == 0);
+}
+
+TEST_CASE("a topic that no device can have is refused", "[config]") {
+  const auto topic = [](const std::string& text) {
+    return device_problems("id = \"d\"\nmqtt.telemetry = \"" + text + "\"");
+  };
+  CHECK(topic("a//b").empty());
+  CHECK(topic("/a").empty());
+  CHECK(topic("a/{device}").empty());
+  CHECK(topic("a/{{x}}").empty());
+  CHECK(topic("a/+/b").rfind("3:18: mqtt.telemetry is \"a/+/b\": it has a wildcard", 0) == 0);
+  CHECK(topic("a/#").find("wildcard") != std::string::npos);
+  CHECK(topic("$SYS/x").find("belongs to the broker") != std::string::npos);
+  CHECK(topic("$share/g/t").find("belongs to the broker") != std::string::npos);
+  CHECK(topic("a\\u0000b").find("U+0000") != std::string::npos);
+  CHECK(topic("a\\nb").find("control character") != std::string::npos);
+  CHECK(topic(std::string(65'535, 'x')).empty());
+  CHECK(topic(std::string(65'536, 'x')).find("65535") != std::string::npos);
+  CHECK(topic("a\xFFz").find("not valid TOML") != std::string::npos);
+  CHECK(topic("a/{name}").find("unknown field {name}") != std::string::npos);
+  CHECK(topic("a/{device").find("without its '}'") != std::string::npos);
+  CHECK(topic("").find("is empty") != std::string::npos);
+}
+
+TEST_CASE("a path that CoAP cannot carry is refused", "[config]") {
+  const auto path = [](const std::string& text) {
+    return device_problems("id = \"d\"\ncoap.telemetry = \"" + text + "\"");
+  };
+  CHECK(path("/a/b").empty());
+  for (const auto* wrong :
+       {"a", "/", "//", "/a/", "/a//b", "/a?x", "/a#x", "/a b", "/.well-known/core", "/a/../b", "/./a"}) {
+    INFO(wrong);
+    CHECK(path(wrong).rfind("3:18: coap.telemetry is ", 0) == 0);
+  }
+  CHECK(!path("/" + std::string(256, 'x')).empty());
+  CHECK(device_problems("id = \"d\"\ncoap.telemetry = \"/t\"\ncoap.address = \"tank.local\"").rfind("4:16: ", 0) == 0);
+}
+
+TEST_CASE("templates and lines of TCP are checked", "[config]") {
+  const auto tcp = [](const std::string& text) {
+    return device_problems("id = \"d\"\ntcp.listen = \"0.0.0.0:1\"\n" + text);
+  };
+  CHECK(tcp("tcp.command = {send = \"{payloda}\", reply = \"x\"}").rfind("4:23: tcp.command.send: unknown field", 0) ==
+        0);
+  CHECK(
+      tcp("tcp.command = {send = \"x\", reply = \"{payload}\"}").rfind("4:36: tcp.command.reply would take every", 0) ==
+      0);
+  CHECK(tcp("tcp.command = {send = \"x\", reply = \"{id}\"}").empty());
+  CHECK(tcp("tcp.command = {send = \"x\", reply = \"ok\\n\"}").rfind("4:36: tcp.command.reply has the end", 0) == 0);
+  CHECK(tcp("tcp.command = {reply = \"x\"}") == "4:15: tcp.command.send is missing; add it to this table\n");
+  CHECK(
+      tcp("tcp.command = \"x\"\ncommand_done = \"written\"").rfind("4:15: tcp.command is a string; write a table", 0) ==
+      0);
+  CHECK(tcp("tcp.framing = {kind = \"length\"}").find("not supported yet") != std::string::npos);
+  CHECK(tcp("tcp.framing = {max = 64}").rfind("4:22: tcp.framing.max is a bare number, its unit is missing", 0) == 0);
+  CHECK(tcp("tcp.framing = {max = \"1GiB\"}").find("write a size from") != std::string::npos);
+  CHECK(tcp("tcp.framing = {end = \"\"}").find("is empty") != std::string::npos);
+  CHECK(tcp("tcp.framing = {ende = \"x\"}").find("did you mean \"end\"?") != std::string::npos);
+  CHECK(tcp("tcp.connect = \"10.0.0.9:1\"").find("not supported yet") != std::string::npos);
+}
+
+TEST_CASE("what architecture names and this version lacks is called so", "[config]") {
+  CHECK(device_problems("id = \"d\"\nmqtt.telemetry = \"t\"\nmqtt.desired = \"x\"\npriority = \"alarm\"") ==
+        "4:6: mqtt.desired is not supported yet in this version; remove it\n"
+        "5:1: priority is not supported yet in this version; remove it\n");
+  CHECK(device_problems("id = \"d\"\ncoap.telemetry = \"/t\"\ncoap.identity = \"d\"").find("not supported yet") !=
+        std::string::npos);
+  CHECK(device_problems("id = \"d\"\ntcp.connect = \"10.0.0.9:4001\"") ==
+        "3:5: tcp.connect is not supported yet in this version; remove it\n");
+  CHECK(report(load_strings(kHub, {"[[family]]\npreset = \"tasmota\"\n"}).problems) ==
+        "devices.d/0.toml:1:3: [[family]] is not supported yet in this version; write one [[device]] each\n");
+}
+
+TEST_CASE("ranges and types of a map are checked", "[config]") {
+  const std::string map = "id = \"d\"\nmqtt.telemetry = \"t\"\n";
+  CHECK(device_problems(map + "in_flight = 0").rfind("4:13: in_flight is 0; write a number from 1 to 1000", 0) == 0);
+  CHECK(device_problems(map + "in_flight = 1001").rfind("4:13: ", 0) == 0);
+  CHECK(device_problems(map + "expect_every = 60").find("unit is missing") != std::string::npos);
+  CHECK(device_problems(map + "expect_every = \"1ms\"").find("write a duration from \"1s\" to \"30d\"") !=
+        std::string::npos);
+  CHECK(device_problems(map + "content_type = \"json\"").find("media type") != std::string::npos);
+  CHECK(device_problems(map + "content_encoding = \"a\\nb\"").find("utf-8") != std::string::npos);
+  CHECK(device_problems(map + "comand_done = \"written\"").find("did you mean \"command_done\"?") != std::string::npos);
+}
+
+}  // namespace trunkline::config
