@@ -81,7 +81,7 @@ class Demo:
             say(f"  device    {device.device} speaks {device.protocol}")
         say("Where to look, in another terminal:")
         say(f"  {gateway.program} status --config {gateway.config}")
-        say(f"  http://127.0.0.1:{gateway.status_port}/status.json, /metrics, /healthz; control socket {gateway.control}")
+        say(f"  http://127.0.0.1:{gateway.status_port}/status.json and /metrics")
         say(f"  logs {self.scenario.logs}")
         say()
 

@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""kill -9 of the gateway at random moments under load of all protocols: nothing acknowledged is lost, order holds [D-01 D-02 D-03].
+"""kill -9 of the gateway at random moments under load: nothing acknowledged is lost, order holds [D-01 D-02 D-03].
 
 TRUNKLINE_KILL_ROUNDS (5), TRUNKLINE_SEED (random) choose how often and when.
 """

@@ -141,7 +141,7 @@ class CoapLoad(LoadDevice):
             try:
                 data = self._wait((give_up if confirmed else min(resend_at, give_up)) - now)
             except ConnectionRefusedError:
-                # Nobody listens: the gateway is on its way back. Earlier than the protocol's timer, to keep up the load.
+                # Nobody listens: the gateway is on its way back. Earlier than the timer, to keep up the load.
                 time.sleep(0.02)
                 resend_at, timeout = 0.0, ACK_TIMEOUT
                 continue

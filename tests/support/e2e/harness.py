@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Processes, ports and deadlines for the end-to-end scenarios and the demo.
 
-A Scenario owns a temporary folder and every process started in it, ends them by their ids, and keeps the folder with all
-logs when the scenario fails. Waiting is always for an event, up to a generous deadline; time itself is never a verdict.
+A Scenario owns a temporary folder and every process started in it, ends them by their ids, and keeps the folder with
+all logs when the scenario fails. Waiting is always for an event, up to a generous deadline; time itself is never a verdict.
 """
 
 import contextlib
@@ -103,7 +103,7 @@ class Process:
                     raise Failure(f"{self.name} ended without a line like {pattern!r}; see {self.log_path}")
                 left = deadline - time.monotonic()
                 if left <= 0:
-                    raise Failure(f"{self.name} said nothing like {pattern!r} within {seconds:.0f} s; see {self.log_path}")
+                    raise Failure(f"{self.name} said nothing like {pattern!r} in {seconds:.0f} s; see {self.log_path}")
                 self._changed.wait(left)
 
     def count_lines(self, pattern, start=0):
@@ -129,7 +129,7 @@ class Process:
         try:
             status = self._popen.wait(seconds)
         except subprocess.TimeoutExpired:
-            raise Failure(f"{self.name} (pid {self.pid}) did not end within {seconds:.0f} s; see {self.log_path}") from None
+            raise Failure(f"{self.name} did not end within {seconds:.0f} s; see {self.log_path}") from None
         self._reader.join()
         return status
 

@@ -53,19 +53,25 @@ class Hub:
     def connections_ever(self):
         return self.ask("connections")["ever"]
 
+    def wait_connections(self, count, seconds=SOON):
+        self.ask("wait_connections", seconds, count=count, timeout_ms=int(seconds * 1000))
+
+    def count(self, device):
+        """How many messages of that device have arrived, repeats included."""
+        return self.ask("devices", device=device)["devices"][0]["arrivals"]
+
     def arrivals(self, device, after=0):
         """Every record of that device since the index, in order of arrival."""
         records = []
         while True:
-            page = self.ask("arrivals", device=device, after=after, limit=5000)["arrivals"]
+            page = self.ask("arrivals", device=device, after=after, limit=2000)["arrivals"]
             if not page:
                 return records
             records += page
             after = page[-1]["index"]
 
     def wait_arrivals(self, device, count, seconds=SOON):
-        answer = self.ask("wait_arrivals", seconds, device=device, count=count, timeout_ms=int(seconds * 1000))
-        expect(answer.get("reached"), f"the hub has {answer.get('count')} of {count} messages of {device} after {seconds:.0f} s")
+        self.ask("wait_arrivals", seconds, device=device, count=count, timeout_ms=int(seconds * 1000))
 
     def send_command(self, device, body):
         """Puts a cloud-to-device message into the device's queue; its sequence number."""

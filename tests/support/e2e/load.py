@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the load devices of all protocols share: a counter in every payload and exact knowledge of what was acknowledged."""
+"""What all load devices share: a counter in every payload and exact knowledge of what was acknowledged."""
 
 import json
 import threading
@@ -11,8 +11,8 @@ from harness import SOON, Failure, expect
 class LoadDevice(threading.Thread):
     """Sends {"n": 1}, {"n": 2}, … at a steady rate with at most `window` unacknowledged, until told to finish.
 
-    `acknowledged` is the number of the last message such that it and all earlier ones were acknowledged. `repeats` counts
-    the messages that the device itself sent again because it cannot know whether they arrived.
+    `acknowledged` is the number of the last message such that it and all earlier ones were acknowledged. `repeats`
+    counts the messages that the device itself sent again because it cannot know whether they arrived.
     """
 
     def __init__(self, device, rate, window, padding=0):
@@ -112,10 +112,10 @@ def counter(body):
 
 
 def check_arrivals(device, arrivals, sent, allowed_repeats):
-    """Every one of the `sent` messages arrived, first occurrences in order, resends of the gateway under one message-id.
+    """Every one of the `sent` messages arrived, first occurrences in order, the gateway's resends under one message-id.
 
-    `arrivals` are the hub's records of that device in order. The same counter under another message-id is a repeat of the
-    source; the same message-id again is a resend of the gateway.
+    `arrivals` are the hub's records of that device in order. The same counter under another message-id is a repeat of
+    the source; the same message-id again is a resend of the gateway.
     """
     highest = 0
     by_id = {}

@@ -14,7 +14,13 @@ MQTT, COAP, TCP = "load-mqtt", "load-coap", "load-tcp"
 
 
 class Plant:
-    def __init__(self, scenario, rates=(100, 50, 100), window=WINDOW, padding=0, hub_keys=None, more_keys=None, more_maps=None, **gateway_options):
+    """`rates` are messages a second of the MQTT, CoAP and TCP device; `more_…` are maps and keys of further devices, and
+    `hub_keys` what the hub knows of those."""
+
+    def __init__(
+        self, scenario, rates=(100, 50, 100), window=WINDOW, padding=0,
+        hub_keys=None, more_keys=None, more_maps=None, **gateway_options,
+    ):
         self.scenario = scenario
         self._records = {}
         self.keys = {device: new_key() for device in (MQTT, COAP, TCP)}

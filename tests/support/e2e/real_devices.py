@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Devices made of the programs that people use: mosquitto_pub/_sub, coap-client and nc. For the demo and scenario 10."""
+"""Devices made of the programs that people use: mosquitto_pub/_sub, coap-client and nc."""
 
 import re
 import shutil
@@ -154,7 +154,10 @@ coap.result = "{self._path}/result"
     def _post(self, path, text):
         """The code with which the gateway answered a confirmable POST."""
         done = subprocess.run(
-            [self._client, "-v", "6", "-B", str(int(SOON)), "-m", "post", "-t", "application/json", "-e", text, self._base + path],
+            [
+                self._client, "-v", "6", "-B", str(int(SOON)), "-m", "post", "-t", "application/json", "-e", text,
+                self._base + path,
+            ],
             capture_output=True, text=True, timeout=SOON + 10, check=False,
         )
         codes = re.findall(r"^v:1 t:\w+ c:([2-5]\.\d\d) ", done.stdout + done.stderr, re.MULTILINE)
