@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""The hub goes silent until the spool is full: back pressure in each protocol's words, a command that does not deadlock,
+"""The hub goes silent until the spool is full: back pressure in each protocol's words, a command without a deadlock,
 and all flows again when the hub settles [D-01 D-06 C-01]."""
 
 import os

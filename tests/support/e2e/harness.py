@@ -2,7 +2,8 @@
 """Processes, ports and deadlines for the end-to-end scenarios and the demo.
 
 A Scenario owns a temporary folder and every process started in it, ends them by their ids, and keeps the folder with
-all logs when the scenario fails. Waiting is always for an event, up to a generous deadline; time itself is never a verdict.
+all logs when the scenario fails. Waiting is always for an event, up to a generous deadline; time itself is never a
+verdict.
 """
 
 import contextlib

@@ -14,8 +14,8 @@ MQTT, COAP, TCP = "load-mqtt", "load-coap", "load-tcp"
 
 
 class Plant:
-    """`rates` are messages a second of the MQTT, CoAP and TCP device; `more_…` are maps and keys of further devices, and
-    `hub_keys` what the hub knows of those."""
+    """`rates` are messages a second of the MQTT, CoAP and TCP device; `more_…` are maps and keys of further devices,
+    and `hub_keys` what the hub knows of those."""
 
     def __init__(
         self, scenario, rates=(100, 50, 100), window=WINDOW, padding=0,

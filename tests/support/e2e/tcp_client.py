@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A TCP device: a line a reading, an ack line for each; sends again after a lost connection what was not acknowledged."""
+"""A TCP device: a line a reading, an ack line for each; sends again after a lost connection what lacks its ack."""
 
 import collections
 import select
