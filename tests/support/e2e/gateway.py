@@ -18,15 +18,17 @@ def new_key():
 class Gateway:
     """Writes trunkline.toml and devices.d into the scenario's folder and runs `trunkline run` on them."""
 
-    def __init__(self, scenario, hub, maps, keys, broker=None, coap_port=None, spool="", durability="power"):
+    def __init__(self, scenario, hub, maps, keys, broker=None, coap_port=None, spool="", durability="power",
+                 hub_table="", folder="gateway"):
         self.scenario = scenario
         self.program = scenario.program("trunkline")
-        self.folder = os.path.join(scenario.folder, "etc")
-        self.state = os.path.join(scenario.folder, "var")
+        self.folder = os.path.join(scenario.folder, folder, "etc")
+        self.state = os.path.join(scenario.folder, folder, "var")
         os.makedirs(os.path.join(self.folder, "devices.d"))
-        os.makedirs(self.state, mode=0o700)
+        os.makedirs(self.state)
+        os.chmod(self.state, 0o700)
         self.config = os.path.join(self.folder, "trunkline.toml")
-        self.control = os.path.join(scenario.folder, "control.sock")
+        self.control = os.path.join(scenario.folder, folder, "control.sock")
         self.status_port = scenario.ports.take()
         self.process = None
         self.starts = 0
@@ -34,7 +36,7 @@ class Gateway:
 host = "{hub.host}"
 address = "127.0.0.1:{hub.port}"
 ca_file = "{hub.ca_file}"
-
+{hub_table}
 [identity]
 store = "{self.state}/identity.db"
 
