@@ -276,5 +276,6 @@ int main(int argc, char** argv) {
   if (::read(ends[0], port, sizeof port - 1) <= 0) die("the receiver did not start");
   const int status = Sender(options).run(port);
   ::waitpid(child, nullptr, 0);
-  return status;
+  std::fflush(stdout);
+  ::_exit(status);  // the proactor has nothing left to say
 }
