@@ -1,0 +1,47 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "identity/directory.h"
+
+#include "identity/sas.h"
+
+namespace trunkline::identity {
+
+Directory::Directory(std::string hub_host, Milliseconds token_lifetime)
+    : hub_host_(std::move(hub_host)), token_lifetime_(token_lifetime), snapshot_(std::make_shared<const Snapshot>()) {}
+
+void Directory::replace(std::vector<Identity> identities) {
+  auto snapshot = std::make_shared<Snapshot>();
+  snapshot->reserve(identities.size());
+  for (auto& identity : identities) {
+    auto device = identity.device;
+    snapshot->insert_or_assign(std::move(device), std::move(identity));
+  }
+  snapshot_.store(std::move(snapshot));
+}
+
+Result<Token> Directory::token(const DeviceId& device, WallTime now) const {
+  const auto snapshot = snapshot_.load();
+  const auto found = snapshot->find(device);
+  if (found == snapshot->end()) {
+    return fail(
+        ErrorCode::not_found,
+        "device " + device.text() + " has no identity; add it with \"trunkline identity add " + device.text() + "\"");
+  }
+  if (!found->second.enabled) {
+    return fail(ErrorCode::denied, "device " + device.text() + " is disabled in the identity store");
+  }
+  Token token;
+  token.audience = hub_host_ + "/devices/" + device.text();
+  token.expires = now + token_lifetime_;
+  token.text = sign_token(token.audience, found->second.primary, token.expires);
+  return token;
+}
+
+bool Directory::known(const DeviceId& device) const {
+  return snapshot_.load()->contains(device);
+}
+
+std::size_t Directory::size() const {
+  return snapshot_.load()->size();
+}
+
+}  // namespace trunkline::identity
