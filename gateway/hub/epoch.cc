@@ -1,0 +1,149 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "gateway/hub/epoch.h"
+
+#include <boost/asio/post.hpp>
+#include <proton/connection.hpp>
+
+#include "gateway/base/crypto.h"
+#include "gateway/base/log.h"
+#include "gateway/hub/errors.h"
+
+namespace trunkline::hub {
+
+namespace {
+
+using Kind = LinkFault::Kind;
+
+// Uplink::close promises on_lost within 2 s.
+constexpr Milliseconds kCloseLimit{1'500};
+
+LinkFault connect_fault(const Error& error) {
+  const auto kind = error.code == ErrorCode::timed_out ? Kind::timeout : Kind::transport;
+  return {kind, "trunkline:connect", amqp::printable(error.message), {}};
+}
+
+}  // namespace
+
+HubLink::Epoch::Epoch(Shared& shared, LostHandler on_lost)
+    : shared_(shared),
+      on_lost_(std::move(on_lost)),
+      number_(shared.epochs),
+      name_(random_uuid()),
+      alive_(std::make_shared<Epoch*>(this)),
+      watchdog_(shared.io),
+      timer_(shared.io),
+      put_tokens_(name_, {shared.options.max_put_tokens, shared.options.put_token_timeout}) {}
+
+HubLink::Epoch::~Epoch() = default;
+
+void HubLink::Epoch::open() {
+  watchdog_.expires_after(shared_.options.handshake_timeout);
+  watchdog_.async_wait([this, alive = std::weak_ptr(alive_)](const net::error_code& error) {
+    if (error || alive.expired()) return;
+    fail({Kind::timeout, "trunkline:watchdog", "the hub did not finish the handshake in time", {}});
+  });
+  auto context = net::tls_client_context({shared_.options.host, shared_.options.ca_file});
+  if (!context) return fail(connect_fault(context.error()));
+  attempt_ = net::connect_tls(shared_.io, shared_.options.address, *context, shared_.options.host,
+                              shared_.options.handshake_timeout, [this](Result<std::unique_ptr<net::Stream>> stream) {
+                                if (dying_) return;
+                                if (!stream) return finish(connect_fault(stream.error()));
+                                connected(std::move(*stream));
+                              });
+}
+
+void HubLink::Epoch::connected(std::unique_ptr<net::Stream> stream) {
+  amqp::Connection::Options options;
+  options.container_id = shared_.options.gateway_id;
+  options.virtual_host = shared_.options.host;
+  options.idle_timeout = shared_.options.idle_timeout;
+  options.on_bytes = [this](pn_delivery_t* delivery, std::string_view bytes) { on_bytes(delivery, bytes); };
+  connection_ = std::make_unique<amqp::Connection>(std::move(stream), std::move(options), *this,
+                                                   [this](const amqp::EndReason& reason) {
+                                                     if (fault_) return finish(*fault_);
+                                                     finish(connection_fault({reason.condition, reason.description}));
+                                                   });
+  connection_->start();
+}
+
+void HubLink::Epoch::close() {
+  if (closing_ || dying_) return;
+  closing_ = true;
+  const LinkFault stopped{Kind::stopped, "trunkline:stopped", "closed by us", {}};
+  if (!connection_) return fail(stopped);
+  fault_ = stopped;
+  connection_->close(kCloseLimit);
+}
+
+// Ends the connection for a reason of ours. Proton may still dispatch events; nobody hears of them.
+void HubLink::Epoch::fail(LinkFault fault) {
+  if (dying_) return;
+  dying_ = true;
+  if (!fault_) fault_ = std::move(fault);
+  if (connection_) return connection_->abort({"trunkline:ended", fault_->condition});
+  attempt_.reset();
+  boost::asio::post(shared_.io, [this, alive = std::weak_ptr(alive_)] {
+    if (!alive.expired()) finish(*fault_);
+  });
+}
+
+void HubLink::Epoch::finish(LinkFault fault) {
+  const auto on_lost = std::move(on_lost_);
+  on_lost(std::move(fault));  // destroys this
+}
+
+void HubLink::Epoch::check_ready() {
+  if (ready_ || dying_ || !cbs_sender_open_ || !cbs_receiver_open_) return;
+  ready_ = true;
+  watchdog_.cancel();
+  log::info("uplink_connected", {{"epoch", number_},
+                                 {"host", shared_.options.host},
+                                 {"peer", connection_->peer()},
+                                 {"container", amqp::printable(connection_->proton().container_id())}});
+  events().on_ready();
+}
+
+void HubLink::Epoch::arm(SteadyTime at) {
+  if (at >= timer_at_) return;
+  timer_at_ = at;
+  timer_.expires_after(at - shared_.clock.steady());
+  timer_.async_wait([this, alive = std::weak_ptr(alive_)](const net::error_code& error) {
+    if (error || alive.expired()) return;
+    timer_at_ = kNever;
+    if (!dying_) housekeep();
+  });
+}
+
+// What happens by time alone.
+void HubLink::Epoch::housekeep() {
+  const auto now = shared_.clock.steady();
+  for (const auto slot : put_tokens_.expire(now)) {
+    refuse(slot, {Kind::timeout, "trunkline:put-token-timeout", "the hub did not answer in time", {}});
+  }
+  if (put_tokens_.stalled(now)) {
+    return fail({Kind::timeout, "trunkline:cbs-stalled", "$cbs gives no answer", {}});
+  }
+  while (!attaching_.empty() && attaching_.front().deadline <= now) {
+    const auto pending = attaching_.front();
+    attaching_.pop_front();
+    auto* device = find(pending.slot);
+    auto& side = device->side(pending.which);
+    if (side.link != pending.link || side.attached) continue;
+    give_up(side);
+    connection_->wake();
+    detached(*device, pending.which, {Kind::timeout, "trunkline:attach-timeout", "the hub did not answer in time", {}});
+  }
+  retry_blocked();
+  write_put_tokens();
+  if (!attaching_.empty()) arm(attaching_.front().deadline);
+}
+
+HubLink::Epoch::Device* HubLink::Epoch::find(DeviceSlot slot) {
+  return slot.value < devices_.size() ? devices_[slot.value].get() : nullptr;
+}
+
+HubLink::Epoch::Side* HubLink::Epoch::side_of(pn_link_t* link) {
+  return static_cast<Side*>(pn_link_get_context(link));
+}
+
+}  // namespace trunkline::hub

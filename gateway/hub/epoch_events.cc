@@ -1,0 +1,173 @@
+// SPDX-License-Identifier: Apache-2.0
+// Proton's events, and what they mean for one device or for all.
+#include <proton/disposition.h>
+
+#include <proton/connection.hpp>
+#include <proton/delivery.hpp>
+#include <proton/error_condition.hpp>
+#include <proton/tracker.hpp>
+
+#include "gateway/amqp/engine.h"
+#include "gateway/base/log.h"
+#include "gateway/hub/epoch.h"
+#include "gateway/hub/errors.h"
+
+namespace trunkline::hub {
+
+using amqp::handle;
+
+void HubLink::Epoch::on_connection_open(proton::connection& connection) {
+  if (!dying_ && !closing_) open_cbs(connection);
+}
+
+void HubLink::Epoch::on_sender_open(proton::sender& sender) {
+  auto* link = handle<pn_link_t>(sender);
+  on_link_open(link, pn_link_remote_target(link));
+}
+
+void HubLink::Epoch::on_receiver_open(proton::receiver& receiver) {
+  auto* link = handle<pn_link_t>(receiver);
+  on_link_open(link, pn_link_remote_source(link));
+}
+
+void HubLink::Epoch::on_link_open(pn_link_t* link, pn_terminus_t* far) {
+  if (dying_) return;
+  // A refusal comes as an attach without a terminus, and a detach that says why (hub-amqp-protocol.md 9.1).
+  if (pn_terminus_get_type(far) == PN_UNSPECIFIED) return;
+  if (link == cbs_sender_) {
+    cbs_sender_open_ = true;
+  } else if (link == cbs_receiver_) {
+    cbs_receiver_open_ = true;
+  } else if (auto* side = side_of(link)) {
+    side->attached = true;
+    events().on_attached(side->device->slot, side->which);
+    return;
+  }
+  check_ready();
+}
+
+void HubLink::Epoch::on_sendable(proton::sender& sender) {
+  if (dying_) return;
+  auto* link = handle<pn_link_t>(sender);
+  if (link == cbs_sender_) {
+    if (working()) write_put_tokens();
+  } else if (auto* side = side_of(link)) {
+    offer_sendable(*side);
+  }
+}
+
+void HubLink::Epoch::on_tracker_accept(proton::tracker& tracker) {
+  on_tracker(tracker);
+}
+void HubLink::Epoch::on_tracker_reject(proton::tracker& tracker) {
+  on_tracker(tracker);
+}
+void HubLink::Epoch::on_tracker_release(proton::tracker& tracker) {
+  on_tracker(tracker);
+}
+void HubLink::Epoch::on_tracker_settle(proton::tracker& tracker) {
+  on_tracker(tracker);
+}
+
+// The hub's verdict on something that we sent: first news wins, and Proton calls for the state and for the settlement.
+void HubLink::Epoch::on_tracker(proton::tracker& tracker) {
+  auto* delivery = handle<pn_delivery_t>(tracker);
+  auto* context = pn_delivery_get_context(delivery);
+  if (dying_ || context == nullptr) return;
+  auto* link = pn_delivery_link(delivery);
+  if (link == cbs_sender_) return on_put_token_settled(delivery);
+  auto* side = side_of(link);
+  if (side == nullptr) return;
+  auto* remote = pn_delivery_remote(delivery);
+  Outcome outcome = Outcome::released("settled without an outcome");
+  switch (pn_delivery_remote_state(delivery)) {
+    case PN_ACCEPTED:
+      outcome = Outcome::accepted();
+      break;
+    case PN_REJECTED: {
+      auto why = amqp::read(pn_disposition_condition(remote));
+      outcome = Outcome::rejected(std::move(why.name), std::move(why.description));
+      break;
+    }
+    case PN_RELEASED:
+      outcome = Outcome::released();
+      break;
+    case PN_MODIFIED:
+      outcome = Outcome{Outcome::Kind::modified, pn_disposition_is_undeliverable(remote), {}, {}};
+      break;
+    default:
+      break;
+  }
+  const auto position = in_flight_.take(context);
+  pn_delivery_set_context(delivery, nullptr);
+  pn_delivery_settle(delivery);
+  events().on_outcome(side->device->slot, position, std::move(outcome));
+  if (!dying_) offer_sendable(*side);
+}
+
+void HubLink::Epoch::on_bytes(pn_delivery_t* delivery, std::string_view bytes) {
+  if (dying_) return;
+  auto* link = pn_delivery_link(delivery);
+  if (link == cbs_receiver_) return on_put_token_answer(delivery, bytes);
+  if (auto* side = side_of(link)) return on_command(*side, delivery, bytes);
+  amqp::release(delivery);  // of a link that we gave up
+}
+
+// The hub forgets a command: it confirms our outcome (it asked for that with settle mode second), or its lock ended.
+void HubLink::Epoch::on_delivery_settle(proton::delivery& delivery) {
+  auto* raw = handle<pn_delivery_t>(delivery);
+  held_.erase(reinterpret_cast<std::uintptr_t>(pn_delivery_get_context(raw)));
+  pn_delivery_set_context(raw, nullptr);
+  pn_delivery_settle(raw);
+}
+
+void HubLink::Epoch::on_sender_close(proton::sender& sender) {
+  on_link_end(handle<pn_link_t>(sender));
+}
+void HubLink::Epoch::on_sender_detach(proton::sender& sender) {
+  on_link_end(handle<pn_link_t>(sender));
+}
+void HubLink::Epoch::on_receiver_close(proton::receiver& receiver) {
+  on_link_end(handle<pn_link_t>(receiver));
+}
+void HubLink::Epoch::on_receiver_detach(proton::receiver& receiver) {
+  on_link_end(handle<pn_link_t>(receiver));
+}
+
+void HubLink::Epoch::on_link_end(pn_link_t* link) {
+  const auto condition = amqp::read(pn_link_remote_condition(link));
+  pn_link_close(link);
+  if (dying_ || closing_) return;
+  if (link == cbs_sender_ || link == cbs_receiver_) return fail(connection_fault(condition));
+  auto* side = side_of(link);
+  if (side != nullptr) give_up(*side);
+  amqp::free_link(link);
+  if (side != nullptr) detached(*side->device, side->which, device_fault(condition));
+}
+
+void HubLink::Epoch::on_session_close(proton::session& session) {
+  auto* raw = handle<pn_session_t>(session);
+  const auto condition = amqp::read(pn_session_remote_condition(raw));
+  if (dying_ || closing_) return;
+  if (cbs_sender_ != nullptr && raw == pn_link_session(cbs_sender_)) return fail(connection_fault(condition));
+  auto* device = static_cast<Device*>(pn_session_get_context(raw));
+  std::vector<DeviceLink> ended;
+  if (device != nullptr) {
+    for (const auto which : {DeviceLink::telemetry, DeviceLink::commands}) {
+      if (device->side(which).link == nullptr) continue;
+      give_up(device->side(which));
+      ended.push_back(which);
+    }
+    device->session.reset();
+  }
+  pn_session_close(raw);
+  amqp::free_session(raw);
+  for (const auto which : ended) detached(*device, which, device_fault(condition));
+}
+
+// Links, sessions and the connection have handlers of their own above; this keeps Proton's default, which throws, away.
+void HubLink::Epoch::on_error(const proton::error_condition& error) {
+  log::debug("amqp_error", {{"epoch", number_}, {"error", amqp::printable(error.what())}});
+}
+
+}  // namespace trunkline::hub
