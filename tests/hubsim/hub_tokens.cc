@@ -1,0 +1,157 @@
+// SPDX-License-Identifier: Apache-2.0
+// The part of HubConnection that is $cbs: tokens, their answers, their expiry (hub-amqp-protocol section 3).
+#include <proton/session.h>
+
+#include "tests/hubsim/amqp_value.h"
+#include "tests/hubsim/hub_connection.h"
+
+namespace trunkline::hubsim {
+namespace {
+
+constexpr std::size_t kMaxAnswers = 10'000;
+constexpr std::chrono::hours kFar{24};
+
+// Section 3.4: correlation-id, status-code and status-description, and nothing else.
+std::string encode_answer(const std::string& correlation_id_raw, int status, std::string_view description) {
+  std::string fields;
+  for (int i = 0; i < 5; ++i) wire::put_null(fields);
+  if (correlation_id_raw.empty()) {
+    wire::put_null(fields);
+  } else {
+    fields.append(correlation_id_raw);
+  }
+  std::string entries;
+  wire::put_string(entries, "status-code");
+  wire::put_int(entries, status);
+  wire::put_string(entries, "status-description");
+  wire::put_string(entries, description);
+  std::string out;
+  wire::put_descriptor(out, 0x73);
+  wire::put_list(out, 6, fields);
+  wire::put_descriptor(out, 0x74);
+  wire::put_map(out, 4, entries);
+  return out;
+}
+
+}  // namespace
+
+const Grant* HubConnection::grant_for(const std::string& resource, bool service) const {
+  const auto good = [&resource, service](const Grant& grant) {
+    return (service ? grant.service_connect : grant.device_connect) && grant.covers(resource);
+  };
+  constexpr std::string_view devices = "/devices/";
+  if (!service) {
+    const auto own = grants_.find("device:" + resource.substr(devices.size()));
+    if (own != grants_.end() && good(own->second)) return &own->second;
+  }
+  for (const auto& identity : policies_) {
+    const auto& grant = grants_.at(identity);
+    if (good(grant)) return &grant;
+  }
+  return nullptr;
+}
+
+void HubConnection::store(Grant grant) {
+  const auto identity = grant.identity;
+  if (const auto older = grants_.find(identity); older != grants_.end()) {
+    expiries_.erase({older->second.expires, identity});
+  }
+  if (identity.starts_with("policy:")) policies_.insert(identity);
+  expiries_.insert({grant.expires, identity});
+  const auto left = std::min<Milliseconds>(grant.expires - hub_.wall() + hub_.limits().expiry_delay, kFar);
+  hub_.arm(hub_.steady() + left);
+  grants_[identity] = std::move(grant);
+}
+
+void HubConnection::tick(SteadyTime now, WallTime wall) {
+  while (!expiries_.empty() && expiries_.begin()->first + hub_.limits().expiry_delay <= wall) {
+    token_expired(std::string(expiries_.begin()->second));
+  }
+  if (!expiries_.empty()) {
+    const auto left = expiries_.begin()->first + hub_.limits().expiry_delay - wall;
+    hub_.arm(now + std::min<Milliseconds>(left, kFar));
+  }
+  if (!answers_.empty() && pump_) pump_->wake();
+}
+
+void HubConnection::expire_tokens(const std::string& device) {
+  std::vector<std::string> identities;
+  for (const auto& [identity, grant] : grants_) {
+    if (device.empty() || identity == "device:" + device) identities.push_back(identity);
+  }
+  for (const auto& identity : identities) token_expired(identity);
+}
+
+void HubConnection::token_expired(const std::string& identity) {
+  const auto grant = grants_.find(identity);
+  if (grant == grants_.end()) return;
+  expiries_.erase({grant->second.expires, identity});
+  policies_.erase(identity);
+  grants_.erase(grant);
+  if (identity == plain_identity_) return close({"amqp:unauthorized-access", "Token Invalid."});
+  std::vector<Link*> links;
+  for (const auto& [handle, link] : links_) {
+    if (link->identity == identity) links.push_back(link.get());
+  }
+  for (auto* link : links) detach(*link, {"amqp:unauthorized-access", "Token Invalid."});
+}
+
+void HubConnection::on_put_token(Link&, pn_delivery_t* delivery, std::string_view payload) {
+  amqp::accept(delivery);
+  const auto message = decode_message(payload);
+  if (!message) return queue_answer({}, 400, message.error().message);
+  const auto& id = message->message_id_raw;
+  const auto* operation = find_property(*message, "operation");
+  const auto* type = find_property(*message, "type");
+  const auto* name = find_property(*message, "name");
+  if (operation == nullptr || *operation != "put-token" || name == nullptr || name->empty() || type == nullptr ||
+      !same_text(*type, "servicebus.windows.net:sastoken")) {
+    return queue_answer(id, 400, "Malformed put-token request");
+  }
+  auto grant = hub_.directory().check(message->body, hub_.wall());
+  if (!grant) return queue_answer(id, grant.error().status, grant.error().text);
+  if (grant->identity.starts_with("device:")) {
+    const auto device = hub_.device(grant->identity.substr(std::string_view("device:").size()));
+    if (!device) return queue_answer(id, 404, "Device not found");
+    const auto status =
+        device->faults.token_status != 0 ? device->faults.token_status : hub_.all_devices().token_status;
+    if (status != 0) {
+      ++device->tokens_refused;
+      return queue_answer(id, status, "Refused by the test");
+    }
+    ++device->tokens;
+  }
+  if (!grants_.contains(grant->identity) && grants_.size() >= hub_.limits().tokens_per_connection) {
+    return queue_answer(id, 500,
+                        "The maximum number of tokens per connection (" +
+                            std::to_string(hub_.limits().tokens_per_connection) + ") has been reached");
+  }
+  store(std::move(*grant));
+  queue_answer(id, 200, "OK");
+}
+
+// Only queued: it is sent once the request's disposition is on its way (section 14, 15a).
+void HubConnection::queue_answer(const std::string& correlation_id_raw, int status, std::string_view description) {
+  hub_.changed();
+  if (hub_.cbs_mode == Hub::CbsMode::never) return;
+  Answer answer;
+  answer.bytes = encode_answer(correlation_id_raw, status, description);
+  if (hub_.cbs_mode == Hub::CbsMode::delay) {
+    answer.due = hub_.steady() + hub_.cbs_delay;
+    hub_.arm(answer.due);
+  }
+  answers_.push_back(std::move(answer));
+  if (answers_.size() > kMaxAnswers) close({"amqp:resource-limit-exceeded", "too many answers wait for credit"});
+}
+
+void HubConnection::send_answers() {
+  while (!answers_.empty() && answer_link_ != nullptr && answers_.front().due <= hub_.steady()) {
+    const auto number = ++last_answer_;
+    std::string tag;
+    for (int shift = 24; shift >= 0; shift -= 8) tag.push_back(static_cast<char>(number >> shift & 0xFF));
+    if (!send(*answer_link_, tag, answers_.front().bytes)) return;
+    answers_.pop_front();
+  }
+}
+
+}  // namespace trunkline::hubsim
