@@ -1,0 +1,75 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "adapters/coap/command_lane.h"
+
+#include <algorithm>
+#include <utility>
+
+namespace trunkline::coap {
+
+void CommandLane::add(Command command, Completion<Outcome> done, bool reachable, SteadyTime now) {
+  if (command.body.size() > kLargest) {
+    done(Outcome::rejected("amqp:link:message-size-exceeded", "a CoAP command holds at most 1024 bytes"));
+  } else if (!reachable) {
+    done(Outcome::released("the device does not observe its command resource"));
+  } else if (command.deadline <= now) {
+    done(Outcome::released("the command arrived after its deadline"));
+  } else if (waiting_.size() >= kWaiting) {
+    done(Outcome::released("too many commands wait for this device"));
+  } else {
+    waiting_.push_back({std::move(command), std::move(done)});
+  }
+}
+
+const Command* CommandLane::next() {
+  if (current_ || waiting_.empty()) return nullptr;
+  current_ = std::move(waiting_.front());
+  waiting_.pop_front();
+  return &current_->command;
+}
+
+void CommandLane::on_notified() {
+  if (current_ && !by_result_) finish(Outcome::accepted());
+}
+
+bool CommandLane::on_result(std::string_view id) {
+  if (current_ && current_->command.wire_id() == id) {
+    if (!by_result_) return true;
+    finished_.emplace_back(id);
+    if (finished_.size() > kRemembered) finished_.pop_front();
+    finish(Outcome::accepted());
+    return true;
+  }
+  return std::find(finished_.begin(), finished_.end(), id) != finished_.end();
+}
+
+void CommandLane::release_all(std::string_view why) {
+  if (current_) finish(Outcome::released(std::string(why)));
+  for (auto& entry : std::exchange(waiting_, {})) entry.done(Outcome::released(std::string(why)));
+}
+
+SteadyTime CommandLane::deadline() const {
+  auto out = current_ ? current_->command.deadline : kNever;
+  for (const auto& entry : waiting_) out = std::min(out, entry.command.deadline);
+  return out;
+}
+
+void CommandLane::tick(SteadyTime now) {
+  if (current_ && current_->command.deadline <= now) finish(Outcome::released("the device did not answer in time"));
+  for (std::size_t i = 0; i < waiting_.size();) {
+    if (waiting_[i].command.deadline > now) {
+      ++i;
+      continue;
+    }
+    auto done = std::move(waiting_[i].done);
+    waiting_.erase(waiting_.begin() + static_cast<std::ptrdiff_t>(i));
+    done(Outcome::released("the device was busy with earlier commands"));
+  }
+}
+
+void CommandLane::finish(Outcome outcome) {
+  auto done = std::move(current_->done);
+  current_.reset();
+  done(std::move(outcome));
+}
+
+}  // namespace trunkline::coap

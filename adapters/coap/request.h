@@ -1,0 +1,77 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <array>
+#include <compare>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace trunkline::coap {
+
+enum class Method : std::uint8_t { get, post, put, other };
+
+// A response code as it stands in the message: class in the upper three bits (RFC 7252 section 3).
+enum class Code : std::uint8_t {
+  none = 0,  // no response yet: a confirmable request gets an empty acknowledgement
+  changed = 2 << 5 | 4,
+  content = 2 << 5 | 5,
+  bad_request = 4 << 5,
+  unauthorised = 4 << 5 | 1,
+  bad_option = 4 << 5 | 2,
+  not_found = 4 << 5 | 4,
+  not_allowed = 4 << 5 | 5,
+  not_acceptable = 4 << 5 | 6,
+  too_large = 4 << 5 | 13,
+  internal_error = 5 << 5,
+  unavailable = 5 << 5 | 3,
+};
+
+// What a requester calls its exchange; at most 8 bytes (RFC 7252 section 3).
+struct Token {
+  std::array<std::uint8_t, 8> bytes{};
+  std::uint8_t size = 0;
+  friend auto operator<=>(const Token&, const Token&) = default;
+};
+
+// A source address: 16 bytes, IPv4 as ::ffff:a.b.c.d, so that both forms of one address are equal.
+using Address = std::array<std::uint8_t, 16>;
+// The bytes of "10.0.0.7" or "fd00::7"; nothing if it is neither.
+std::optional<Address> parse_address(std::string_view text);
+
+// An endpoint that sends requests; names the exchanges of one device's socket.
+struct Peer {
+  Address address{};
+  std::uint16_t port = 0;
+  friend auto operator<=>(const Peer&, const Peer&) = default;
+};
+std::string to_text(const Peer& peer);  // "10.0.0.7:5683"
+
+// What matters of one request, already parsed. `payload` lives as long as the datagram it came in.
+struct Request {
+  Method method = Method::other;
+  bool confirmable = false;
+  std::uint16_t message_id = 0;
+  Token token;
+  std::string path;                  // "/a/b"; a slash within a segment is "%2F"
+  std::vector<std::string> queries;  // "id=7"
+  std::optional<unsigned> content_format;
+  std::optional<unsigned> accept;
+  std::optional<unsigned> observe;  // 0 registers, 1 ends (RFC 7641 section 2)
+  std::optional<std::uint32_t> block1;
+  bool block_wise = false;       // part of a body, or asks for a later part of one
+  bool preconditions = false;    // If-Match or If-None-Match: critical, and we have no such state
+  std::uint8_t no_response = 0;  // classes of response that the device does not want (RFC 7967)
+  std::string_view payload;
+};
+
+// The value of "name=" among the queries, nothing if it is not there.
+std::optional<std::string_view> query_value(const Request& request, std::string_view name);
+
+// Content-Format numbers of the IANA registry and the media types they stand for. Nothing for one that is not known.
+std::optional<std::string_view> media_type(unsigned content_format);
+std::optional<unsigned> content_format(std::string_view media_type);
+
+}  // namespace trunkline::coap
