@@ -283,9 +283,10 @@ void Responder::update_presence(Device& device, std::size_t index, SteadyTime no
   const auto& every = device.map.expect_every;
   const bool lately = !every || (device.last_heard && now - *device.last_heard < 3 * *every);
   const auto presence = lately && !device.observers.empty() ? Presence::reachable : Presence::away;
-  wake_at(due(device));
-  if (presence == device.presence) return;
+  const bool changed = presence != device.presence;
   device.presence = presence;
+  wake_at(due(device));
+  if (!changed) return;
   status_.with([&](auto& status) { status[index].presence = presence; });
   if (presence == Presence::away) device.lane.release_all("the device is away");
   ingress_->presence(device.map.id, presence);

@@ -4,6 +4,8 @@
 #include <coap3/coap.h>
 #include <netdb.h>
 #include <poll.h>
+#include <sys/socket.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <array>
@@ -47,6 +49,19 @@ Result<coap_address_t> resolve(const std::string& listen) {
   return out;
 }
 
+// libcoap binds with SO_REUSEADDR, which on UDP lets two processes share a port and split the datagrams. A socket
+// without that option finds out.
+Result<void> check_free(const coap_address_t& address, const std::string& text) {
+  const int probe = ::socket(address.addr.sa.sa_family, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+  if (probe < 0) return fail(ErrorCode::unavailable, "listening on " + text + ": " + errno_text(errno));
+  const int bound = ::bind(probe, &address.addr.sa, address.size);
+  const int error = errno;
+  ::close(probe);
+  if (bound == 0) return {};
+  const auto code = error == EACCES ? ErrorCode::denied : ErrorCode::unavailable;
+  return fail(code, "listening on " + text + ": " + errno_text(error));
+}
+
 bool add_uint(coap_pdu_t* pdu, coap_option_num_t number, std::uint32_t value) {
   std::array<std::uint8_t, 4> bytes{};
   const auto length = coap_encode_var_safe(bytes.data(), bytes.size(), value);
@@ -87,6 +102,7 @@ class LibcoapServer final : public Server {
   Result<void> listen(const std::string& text) {
     const auto address = resolve(text);
     if (!address) return fail(address.error().in("coap.listen"));
+    if (auto free = check_free(*address, text); !free) return free;
     coap_set_log_handler(on_library_log);
     coap_set_log_level(log::enabled(log::Level::debug) ? LOG_WARNING : LOG_EMERG);
     context_.reset(coap_new_context(nullptr));
