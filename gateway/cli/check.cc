@@ -1,0 +1,92 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <unistd.h>
+
+#include <ostream>
+#include <unordered_set>
+
+#include "config/settings.h"
+#include "gateway/base/json.h"
+#include "gateway/cli/commands.h"
+#include "identity/identity_store.h"
+
+namespace trunkline::cli {
+namespace {
+
+// Adds what only the identity store can tell. A store that is not there yet is not made by a look at it.
+std::size_t check_identities(config::Loaded& loaded) {
+  const auto& file = loaded.settings.identity.store;
+  std::unordered_set<std::string> known;
+  if (access(file.c_str(), F_OK) == 0) {
+    const auto store = identity::open_store(file, loaded.settings.identity.key_file);
+    const auto all = store ? (*store)->all() : fail(store.error());
+    if (!all) {
+      loaded.problems.push_back({{file, 0, 0}, all.error().message});
+      return 0;
+    }
+    for (const auto& identity : *all) {
+      if (identity.enabled) known.insert(identity.device.text());
+    }
+    for (const auto& device : loaded.settings.devices) {
+      if (known.contains(device.id.text())) continue;
+      loaded.warnings.push_back({device.place, "device " + device.id.text() +
+                                                   " has no identity (or a disabled one); add it with \"trunkline "
+                                                   "identity add " +
+                                                   device.id.text() + "\""});
+    }
+    return all->size();
+  }
+  if (!loaded.settings.devices.empty()) {
+    loaded.warnings.push_back(
+        {{file, 0, 0}, "there is no identity store yet; fill it with \"trunkline identity add\" or \"import\""});
+  }
+  return 0;
+}
+
+json::array to_json(const std::vector<config::Problem>& problems) {
+  json::array out;
+  for (const auto& problem : problems) {
+    out.push_back(json::object{{"file", problem.place.file},
+                               {"line", problem.place.line},
+                               {"column", problem.place.column},
+                               {"message", problem.message}});
+  }
+  return out;
+}
+
+}  // namespace
+
+int check(const Place& place, bool as_json, const Streams& streams) {
+  auto loaded = config::load(place.config);
+  std::size_t identities = 0;
+  if (loaded.paths_usable) identities = check_identities(loaded);
+  const bool good = loaded.problems.empty();
+  std::size_t mqtt = 0, coap = 0, tcp = 0;
+  for (const auto& device : loaded.settings.devices) {
+    mqtt += device.mqtt ? 1 : 0;
+    coap += device.coap ? 1 : 0;
+    tcp += device.tcp ? 1 : 0;
+  }
+  if (as_json) {
+    streams.out << json::serialize(json::object{{"ok", good},
+                                                {"problems", to_json(loaded.problems)},
+                                                {"warnings", to_json(loaded.warnings)},
+                                                {"devices", loaded.settings.devices.size()},
+                                                {"identities", identities}})
+                << '\n';
+    return good ? kDone : kUsage;
+  }
+  for (const auto& problem : loaded.problems) streams.err << problem.text() << '\n';
+  for (auto& warning : loaded.warnings) {
+    warning.message.insert(0, "warning: ");
+    streams.err << warning.text() << '\n';
+  }
+  if (!good) {
+    streams.err << loaded.problems.size() << (loaded.problems.size() == 1 ? " problem" : " problems") << '\n';
+    return kUsage;
+  }
+  streams.out << "ok: " << loaded.settings.devices.size() << " devices (" << mqtt << " MQTT, " << coap << " CoAP, "
+              << tcp << " TCP), " << identities << " identities, hub " << loaded.settings.hub.host << '\n';
+  return kDone;
+}
+
+}  // namespace trunkline::cli

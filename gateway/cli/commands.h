@@ -1,0 +1,42 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <iosfwd>
+#include <string>
+
+namespace trunkline::cli {
+
+inline constexpr int kDone = 0;
+inline constexpr int kFailed = 1;
+inline constexpr int kUsage = 2;
+inline constexpr int kNotRunning = 3;
+
+struct Streams {
+  std::istream& in;
+  std::ostream& out;
+  std::ostream& err;
+};
+
+// Where a command finds the gateway's files.
+struct Place {
+  std::string config = "/etc/trunkline/trunkline.toml";
+  std::string store;  // instead of the one in the configuration
+};
+
+// Each runs one subcommand to its end and returns the exit status.
+int check(const Place& place, bool json, const Streams& streams);
+int status(const Place& place, bool json, const Streams& streams);
+
+struct AddKey {
+  std::string file;  // "-": standard input
+  std::string text;  // from the command line
+  bool generate = false;
+};
+int identity_add(const Place& place, const std::string& id, const AddKey& key, const Streams& streams);
+int identity_import(const Place& place, const std::string& file, const Streams& streams);
+int identity_list(const Place& place, bool json, const Streams& streams);
+int identity_show(const Place& place, const std::string& id, bool json, const Streams& streams);
+int identity_enable(const Place& place, const std::string& id, bool enabled, const Streams& streams);
+int identity_remove(const Place& place, const std::string& id, const Streams& streams);
+
+}  // namespace trunkline::cli

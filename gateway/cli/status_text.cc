@@ -1,0 +1,119 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "gateway/cli/status_text.h"
+
+#include <array>
+#include <cstdint>
+#include <cstdio>
+
+#include "gateway/cli/text_table.h"
+
+namespace trunkline::cli {
+namespace {
+
+// A member as text; empty if it is missing, null or of another kind.
+std::string text(const json::object& object, std::string_view name) {
+  const auto* value = object.if_contains(name);
+  if (value == nullptr) return {};
+  if (value->is_string()) return plain(std::string_view(value->as_string()));
+  if (value->is_bool()) return value->as_bool() ? "yes" : "no";
+  if (value->is_int64() || value->is_uint64()) return json::serialize(*value);
+  return {};
+}
+
+std::uint64_t number(const json::object& object, std::string_view name) {
+  const auto* value = object.if_contains(name);
+  if (value == nullptr) return 0;
+  if (value->is_uint64()) return value->as_uint64();
+  if (value->is_int64() && value->as_int64() > 0) return static_cast<std::uint64_t>(value->as_int64());
+  return 0;
+}
+
+const json::object* object(const json::object& parent, std::string_view name) {
+  const auto* value = parent.if_contains(name);
+  return value == nullptr ? nullptr : value->if_object();
+}
+
+std::string bytes_text(std::uint64_t bytes) {
+  constexpr std::array<const char*, 5> kUnits = {"B", "KiB", "MiB", "GiB", "TiB"};
+  auto value = static_cast<double>(bytes);
+  std::size_t unit = 0;
+  while (value >= 1024 && unit + 1 < kUnits.size()) {
+    value /= 1024;
+    ++unit;
+  }
+  std::array<char, 32> out{};
+  std::snprintf(out.data(), out.size(), unit == 0 ? "%.0f %s" : "%.1f %s", value, kUnits[unit]);
+  return out.data();
+}
+
+std::string seconds_text(const json::object& from, std::string_view name) {
+  if (text(from, name).empty()) return {};
+  return std::to_string((number(from, name) + 999) / 1000) + " s";
+}
+
+std::string hub_text(const json::object& hub) {
+  auto line = "hub      " + text(hub, "state");
+  if (const auto host = text(hub, "host"); !host.empty()) line += " " + host;
+  if (const auto since = text(hub, "since"); !since.empty()) line += " since " + since;
+  if (const auto connections = text(hub, "connections"); !connections.empty()) {
+    line += ", connections so far " + connections;
+  }
+  if (const auto next = seconds_text(hub, "next_try_ms"); !next.empty()) line += ", next try in " + next;
+  if (const auto fault = text(hub, "fault"); !fault.empty()) line += "; " + fault;
+  return line + "\n";
+}
+
+std::string safety_text(const json::object& safety) {
+  auto line = "safety   " + std::to_string(number(safety, "waiting")) + " waiting (" +
+              bytes_text(number(safety, "waiting_bytes")) + " of " + bytes_text(number(safety, "cap_bytes")) + "), " +
+              std::to_string(number(safety, "unsettled")) + " unsettled, " +
+              std::to_string(number(safety, "dead_lettered")) + " dead-lettered";
+  if (const auto fault = text(safety, "fault"); !fault.empty()) line += "; " + fault;
+  return line + "\n";
+}
+
+std::string adapters_text(const json::object& status) {
+  const auto* adapters = status.if_contains("adapters");
+  if (adapters == nullptr || !adapters->is_array()) return {};
+  std::string out;
+  for (const auto& entry : adapters->as_array()) {
+    const auto* adapter = entry.if_object();
+    if (adapter == nullptr) continue;
+    out += "adapter  " + text(*adapter, "name") + (text(*adapter, "healthy") == "yes" ? " works" : " does not work");
+    if (const auto detail = text(*adapter, "detail"); !detail.empty()) out += ": " + detail;
+    out += '\n';
+  }
+  return out;
+}
+
+std::string devices_text(const json::object& status) {
+  const auto* devices = status.if_contains("devices");
+  if (devices == nullptr || !devices->is_array()) return {};
+  TextTable table({"DEVICE", "ADAPTER", "PRESENCE", "STATE", "WAITING", "ACCEPTED", "LAST HEARD", "FAULT"});
+  for (const auto& entry : devices->as_array()) {
+    const auto* device = entry.if_object();
+    if (device == nullptr) continue;
+    auto fault = text(*device, "fault");
+    if (const auto next = seconds_text(*device, "next_try_ms"); !next.empty()) {
+      fault += (fault.empty() ? "next try in " : "; next try in ") + next;
+    }
+    const auto heard = text(*device, "last_heard");
+    table.add({text(*device, "id"), text(*device, "adapter"), text(*device, "presence"), text(*device, "state"),
+               text(*device, "waiting"), text(*device, "accepted"), heard.empty() ? "never" : heard, fault});
+  }
+  return table.empty() ? "no devices\n" : table.text();
+}
+
+}  // namespace
+
+std::string status_text(const json::object& status) {
+  std::string out = text(status, "verdict");
+  if (const auto reason = text(status, "reason"); !reason.empty()) out += ": " + reason;
+  if (const auto action = text(status, "action"); !action.empty()) out += " -> " + action;
+  out += "\n";
+  if (const auto* hub = object(status, "hub")) out += hub_text(*hub);
+  if (const auto* safety = object(status, "safety")) out += safety_text(*safety);
+  return out + adapters_text(status) + devices_text(status);
+}
+
+}  // namespace trunkline::cli
