@@ -51,7 +51,7 @@ struct CoapRig {
     INFO((started ? std::string() : started.error().message));
     REQUIRE(started);
   }
-  ~CoapRig() { stop(); }
+  ~CoapRig() { stop(std::chrono::milliseconds(50)); }
 
   void stop(std::chrono::milliseconds patience = std::chrono::seconds(5)) {
     if (!std::exchange(stopped, true)) adapter.stop(clock.steady() + patience);

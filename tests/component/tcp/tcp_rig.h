@@ -33,7 +33,7 @@ struct TcpRig {
     INFO((started ? std::string() : started.error().message));
     REQUIRE(started);
   }
-  ~TcpRig() { stop(); }
+  ~TcpRig() { stop(std::chrono::milliseconds(50)); }
 
   void stop(std::chrono::milliseconds patience = std::chrono::seconds(5)) {
     if (!std::exchange(stopped, true)) adapter.stop(clock.steady() + patience);
