@@ -90,7 +90,9 @@ void HubConnection::on_delivery(pn_delivery_t* delivery) {
   auto* handle = pn_delivery_link(delivery);
   auto* link = static_cast<Link*>(pn_link_get_context(handle));
   if (link == nullptr) {
-    // In flight while the link was being detached.
+    // In flight while the link was being detached: dropped as it comes, so that it cannot pile up.
+    payload_.resize(pn_delivery_pending(delivery));
+    if (!payload_.empty() && pn_link_is_receiver(handle)) pn_link_recv(handle, payload_.data(), payload_.size());
     if (!pn_delivery_partial(delivery)) pn_delivery_settle(delivery);
     return;
   }
