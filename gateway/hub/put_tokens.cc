@@ -57,6 +57,7 @@ std::vector<DeviceSlot> PutTokens::expire(SteadyTime now) {
     if (const auto slot = outstanding_.begin()->second.slot) expired.push_back(*slot);
     outstanding_.erase(outstanding_.begin());
     ++unanswered_;
+    progress_ = now;  // there is room again
   }
   return expired;
 }
