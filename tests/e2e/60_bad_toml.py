@@ -30,7 +30,7 @@ FILES = {
     "10-unknown-key.toml": """[[device]]
 id = "boiler-1"
 mqtt.telemetry = "plant/boiler1/state"
-@@mqtt.telemetri = "plant/boiler1/state"
+mqtt.@@telemetri = "plant/boiler1/state"
 """,
     "20-duplicate.toml": """[[device]]
 id = "scale-2"
