@@ -1,0 +1,54 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "gateway/cli/status_text.h"
+
+#include "gateway/cli/text_table.h"
+#include "tests/support/catch.h"
+
+namespace trunkline::cli {
+namespace {
+
+std::string render(std::string_view text) {
+  return status_text(json::parse(text).as_object());
+}
+
+}  // namespace
+
+TEST_CASE("the first line is the verdict, its reason and what to do", "[cli]") {
+  const auto text = render(R"({"verdict":"degraded","reason":"1 of 2 devices refused","action":"compare its key",
+    "hub":{"state":"connected","host":"h.example.net","connections":1,"fault":"","next_try_ms":null},
+    "safety":{"waiting":3,"waiting_bytes":2048,"cap_bytes":1073741824,"dead_lettered":1,"unsettled":2},
+    "adapters":[{"name":"tcp","healthy":true,"detail":"1 listener"},{"name":"mqtt","healthy":false,"detail":"refused"}],
+    "devices":[{"id":"a","adapter":"tcp","presence":"reachable","state":"ready","waiting":0,"accepted":12,"fault":"",
+                "next_try_ms":null,"last_heard":"2026-11-21T01:34:00.123Z"},
+               {"id":"boiler-7","state":"quarantined","presence":"away","waiting":3,"accepted":0,
+                "fault":"unauthorised","next_try_ms":1500}]})");
+  CHECK(
+      text ==
+      "degraded: 1 of 2 devices refused -> compare its key\n"
+      "hub      connected h.example.net, connections so far 1\n"
+      "safety   3 waiting (2.0 KiB of 1.0 GiB), 2 unsettled, 1 dead-lettered\n"
+      "adapter  tcp works: 1 listener\n"
+      "adapter  mqtt does not work: refused\n"
+      "DEVICE    ADAPTER  PRESENCE   STATE        WAITING  ACCEPTED  LAST HEARD                FAULT\n"
+      "a         tcp      reachable  ready        0        12        2026-11-21T01:34:00.123Z\n"
+      "boiler-7           away       quarantined  3        0         never                     unauthorised; next try "
+      "in 2 s\n");
+}
+
+TEST_CASE("an object of other shapes is shown as far as it goes", "[cli]") {
+  CHECK(render(R"({"verdict":"ok"})") == "ok\n");
+  CHECK(render(R"({"verdict":"ok","hub":7,"safety":[],"adapters":{},"devices":[1,null]})") == "ok\nno devices\n");
+  CHECK(render(R"({"verdict":"ok","hub":{"state":"opening","since":"12:00","next_try_ms":-5,"fault":"away"}})") ==
+        "ok\nhub      opening since 12:00, next try in 0 s; away\n");
+}
+
+TEST_CASE("names cannot drive the terminal", "[cli]") {
+  CHECK(render(R"({"verdict":"ok","reason":"\u001b[2J\n"})") == "ok: ?[2J?\n");
+  TextTable table({"a", "b"});
+  CHECK(table.empty());
+  table.add({"gr\xC3\xBC\xC3\x9F\x07", "x"});
+  table.add({"y"});
+  CHECK(table.text() == "a      b\ngr\xC3\xBC\xC3\x9F?  x\ny\n");
+}
+
+}  // namespace trunkline::cli
