@@ -87,7 +87,7 @@ Request read_request(const coap_pdu_t* pdu) {
         break;
     }
   }
-  if (out.path.empty()) out.path = "/";
+  if (out.path.empty()) out.path.push_back('/');
 
   std::size_t length = 0;
   const std::uint8_t* payload = nullptr;

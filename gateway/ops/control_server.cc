@@ -107,10 +107,9 @@ class Server final : public ControlServer {
 
   error_code listen() {
     error_code failed;
-    if (stream_protocol::socket probe(acceptor_.get_executor());
-        !probe.connect(stream_protocol::endpoint(path_), failed)) {
-      return asio::error::address_in_use;
-    }
+    stream_protocol::socket probe(acceptor_.get_executor());
+    probe.connect(stream_protocol::endpoint(path_), failed);
+    if (!failed) return asio::error::address_in_use;
     // Nobody answers there: a leftover of a process that died, or nothing.
     if (struct stat found{}; ::lstat(path_.c_str(), &found) == 0 && S_ISSOCK(found.st_mode)) ::unlink(path_.c_str());
     const auto mask = ::umask(0117);
