@@ -1,0 +1,50 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "adapters/mqtt/arrival_gate.h"
+#include "adapters/mqtt/events.h"
+#include "adapters/mqtt/log_limit.h"
+#include "adapters/mqtt/topic_table.h"
+#include "gateway/base/metrics.h"
+#include "gateway/core/adapter.h"
+
+namespace trunkline::mqtt {
+
+// What runs inside Paho's arrival callback: topic to device, then into intake until safe, or to the watch for a reply.
+// Owned by the adapter; `take` is called on Paho's one receive thread and returns only when the message may be
+// acknowledged or the connection is cut so that it cannot be.
+class Arrivals {
+ public:
+  struct Place {
+    std::string adapter;
+    std::uint16_t broker_port = 0;
+  };
+  Arrivals(Place place, const std::vector<DeviceMap>& devices, const TopicTable& topics, const Clock& clock,
+           Metrics& metrics, EventQueue& events, DeviceNotes& notes, ArrivalGate& gate, Ingress& ingress);
+
+  void take(const Arrival& arrival) noexcept;
+
+ private:
+  void note_heard(std::size_t device);
+  void take_telemetry(const DeviceMap& device, const Arrival& arrival);
+
+  Place place_;
+  const std::vector<DeviceMap>& devices_;
+  const TopicTable& topics_;
+  const Clock& clock_;
+  EventQueue& events_;
+  DeviceNotes& notes_;
+  ArrivalGate& gate_;
+  Ingress& ingress_;
+  Metric& messages_;
+  Metric& refused_;
+  Metric& unmapped_;
+  Metric& replies_dropped_;
+  LogLimit refusal_lines_;
+  LogLimit unmapped_lines_;
+};
+
+}  // namespace trunkline::mqtt

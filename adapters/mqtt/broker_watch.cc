@@ -1,0 +1,284 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "adapters/mqtt/broker_watch.h"
+
+#include <algorithm>
+
+#include "gateway/base/crypto.h"
+#include "gateway/base/log.h"
+
+namespace trunkline::mqtt {
+
+namespace {
+
+constexpr std::chrono::seconds kPatience{30};
+constexpr std::chrono::seconds kFailurePeriod{60};
+constexpr std::chrono::seconds kReplyPeriod{10};
+constexpr Backoff::Limits kRetry{Milliseconds(1000), Milliseconds(1000), Milliseconds(30'000)};
+
+// MQTT 5.0 section 2.4.
+constexpr unsigned kFirstFailure = 0x80;
+constexpr unsigned kNotAuthorized = 0x87;
+constexpr unsigned kTopicNameInvalid = 0x90;
+constexpr unsigned kPacketTooLarge = 0x95;
+constexpr unsigned kPayloadFormatInvalid = 0x99;
+
+// What the same broker would refuse again is rejected, the rest may work later (C-01).
+Outcome refusal(unsigned reason, const std::string& why) {
+  switch (reason) {
+    case kNotAuthorized:
+      return Outcome::rejected("amqp:unauthorized-access", why);
+    case kTopicNameInvalid:
+    case kPayloadFormatInvalid:
+      return Outcome::rejected("amqp:not-allowed", why);
+    case kPacketTooLarge:
+      return Outcome::rejected("amqp:link:message-size-exceeded", why);
+    default:
+      return Outcome::released(why);
+  }
+}
+
+std::vector<CommandDone> done_when(const std::vector<DeviceMap>& devices) {
+  std::vector<CommandDone> out;
+  for (const auto& device : devices) out.push_back(device.command_done);
+  return out;
+}
+
+std::vector<std::optional<Milliseconds>> beats(const std::vector<DeviceMap>& devices) {
+  std::vector<std::optional<Milliseconds>> out;
+  for (const auto& device : devices) out.push_back(device.expect_every);
+  return out;
+}
+
+}  // namespace
+
+BrokerWatch::BrokerWatch(std::string adapter, std::string broker, const std::vector<DeviceMap>& devices,
+                         const std::vector<std::string>& topics, const Clock& clock, Metrics& metrics,
+                         EventQueue& events, JobQueue& jobs, DeviceNotes& notes, ArrivalGate& gate, Ingress& ingress)
+    : adapter_(std::move(adapter)),
+      broker_(std::move(broker)),
+      devices_(devices),
+      topics_(topics),
+      clock_(clock),
+      events_(events),
+      jobs_(jobs),
+      notes_(notes),
+      gate_(gate),
+      ingress_(ingress),
+      connections_(metrics.metric("mqtt_connections_total", "Connections to brokers that came to work")),
+      replies_unmatched_(
+          metrics.metric("mqtt_replies_unmatched_total", "Command replies that answer nothing waited for")),
+      desk_(done_when(devices)),
+      presence_(beats(devices)),
+      backoff_(kRetry, random_seed()),
+      failure_lines_(kFailurePeriod),
+      reply_lines_(kReplyPeriod),
+      now_(clock.steady()),
+      retry_at_(now_) {}
+
+void BrokerWatch::run() {
+  std::vector<Event> events;
+  auto deadline = tick();
+  for (;;) {
+    events_.take(events, deadline);
+    now_ = clock_.steady();
+    for (auto& event : events) {
+      std::visit([this](auto& one) { on(one); }, event);
+    }
+    deadline = tick();
+    if (stop_by_ && (desk_.empty() || now_ >= *stop_by_)) break;
+  }
+  desk_.release_all("the gateway is stopping");
+  presence_.set_broker(false);
+  tick_presence();
+  // What waits here unanswered says "abandoned" when it is dropped.
+  events_.close(events);
+  gate_.stop(*stop_by_);
+  jobs_.push(Quit{});
+  status_.with([](LinkStatus& status) { status = {false, "stopped"}; });
+}
+
+void BrokerWatch::on(CommandCame& event) {
+  if (!devices_[event.device].mqtt->command) {
+    event.done(Outcome::rejected("amqp:not-implemented", "the device's map has no command topic"));
+  } else if (stop_by_) {
+    event.done(Outcome::released("the gateway is stopping"));
+  } else if (link_ != Link::up) {
+    event.done(Outcome::released("the broker is away"));
+  } else if (presence_.of(event.device) == Presence::away) {
+    event.done(Outcome::released("the device has been silent"));
+  } else {
+    desk_.deliver(event.device, std::move(event.command), std::move(event.done));
+  }
+}
+
+void BrokerWatch::on(const SessionUp& event) {
+  if (event.epoch != epoch_ || link_ != Link::connecting) return;
+  session_present_ = event.session_present;
+  refused_topic_.clear();
+  answers_missing_ = topics_.size();
+  link_ = Link::subscribing;
+  // Counted from when the call was made: it may have to wait for a message that is held.
+  patience_ = kNever;
+  if (topics_.empty()) {
+    become_up();
+  } else {
+    jobs_.push(Subscribe{epoch_});
+  }
+}
+
+void BrokerWatch::on(const SessionLost& event) {
+  if (event.epoch == epoch_ && link_ != Link::idle) lose(event.why);
+}
+
+void BrokerWatch::on(const SubscribeSent& event) {
+  if (event.epoch == epoch_ && link_ == Link::subscribing) patience_ = now_ + kPatience;
+}
+
+void BrokerWatch::on(const SubscribeAnswered& event) {
+  if (event.epoch != epoch_ || link_ != Link::subscribing) return;
+  if (event.reason >= kFirstFailure) {
+    refused_topic_ = topics_[event.place];
+    log::error("subscription_refused", {{"adapter", adapter_}, {"topic", refused_topic_}, {"reason", event.reason}});
+  }
+  if (answers_missing_ > 0) --answers_missing_;
+  if (answers_missing_ == 0) become_up();
+}
+
+void BrokerWatch::on(const PublishHanded& event) {
+  desk_.handed(event.ticket);
+}
+
+void BrokerWatch::on(const PublishAnswered& event) {
+  desk_.acknowledged(event.ticket);
+}
+
+void BrokerWatch::on(const PublishFailed& event) {
+  desk_.failed(event.ticket, refusal(event.reason, event.why));
+}
+
+void BrokerWatch::on(const ReplyCame& event) {
+  const auto verdict = desk_.reply(event.device, event.reply);
+  if (verdict == ReplyVerdict::done) return;
+  replies_unmatched_.add();
+  if (const auto more = reply_lines_.allow(now_)) {
+    log::warning("reply_unmatched", {{"adapter", adapter_},
+                                     {"device", devices_[event.device].id.text()},
+                                     {"late", verdict == ReplyVerdict::late},
+                                     {"suppressed", *more}});
+  }
+}
+
+void BrokerWatch::on(const HeardAgain& event) {
+  auto& note = notes_[event.device];
+  note.sign_of_life_sent.store(false);
+  presence_.heard(event.device, SteadyTime(SteadyTime::duration(note.heard.load(std::memory_order_relaxed))));
+}
+
+void BrokerWatch::on(const StopAsked& event) {
+  stop_by_ = event.deadline;
+}
+
+SteadyTime BrokerWatch::tick() {
+  tick_link();
+  tick_presence();
+  auto next = desk_.tick(now_);
+  send_orders();
+  gate_.nudge();
+  next = std::min({next, presence_.deadline(), patience_, stop_by_.value_or(kNever)});
+  return link_ == Link::idle && !stop_by_ ? std::min(next, retry_at_) : next;
+}
+
+void BrokerWatch::tick_link() {
+  if (link_ == Link::idle && !stop_by_ && now_ >= retry_at_) {
+    ++epoch_;
+    link_ = Link::connecting;
+    patience_ = now_ + kPatience;
+    jobs_.push(OpenSession{epoch_});
+    return;
+  }
+  if (now_ < patience_) return;
+  if (gate_.holding()) {
+    // Paho does nothing at all meanwhile, and it is we who keep it from that.
+    patience_ = now_ + kPatience;
+  } else {
+    lose("the broker does not answer");
+  }
+}
+
+void BrokerWatch::tick_presence() {
+  if (now_ >= presence_.deadline()) {
+    for (std::size_t i = 0; i < devices_.size(); ++i) {
+      const auto heard = notes_[i].heard.load(std::memory_order_relaxed);
+      if (heard != 0) presence_.heard(i, SteadyTime(SteadyTime::duration(heard)));
+    }
+  }
+  for (const auto& [device, presence] : presence_.tick(now_)) {
+    notes_[device].reachable.store(presence == Presence::reachable, std::memory_order_relaxed);
+    if (presence == Presence::away) desk_.release_device(device, "the device has been silent");
+    ingress_.presence(devices_[device].id, presence);
+  }
+}
+
+void BrokerWatch::send_orders() {
+  for (auto& order : desk_.take_orders()) {
+    if (order.withdrawn->load(std::memory_order_acquire)) continue;
+    auto message = to_outgoing(order);
+    jobs_.push(Publish{epoch_, order.ticket, std::move(message), std::move(order.withdrawn)});
+  }
+}
+
+void BrokerWatch::lose(const std::string& why) {
+  const bool worked = link_ == Link::up;
+  link_ = Link::idle;
+  patience_ = kNever;
+  jobs_.push(CloseSession{epoch_});
+  const auto delay = backoff_.next();
+  retry_at_ = now_ + delay;
+  presence_.set_broker(false);
+  desk_.release_all("the broker is away");
+  if (const auto more = failure_lines_.allow(now_); more || worked) {
+    log::warning(worked ? "broker_lost" : "broker_unreachable", {{"adapter", adapter_},
+                                                                 {"peer", broker_},
+                                                                 {"error", why},
+                                                                 {"attempt", backoff_.attempt()},
+                                                                 {"suppressed", more.value_or(0)}});
+  }
+  const auto prefix = was_up_ ? "connection to " + broker_ + " lost: " : "cannot connect to " + broker_ + ": ";
+  was_up_ = was_up_ && worked;
+  status_.with([&](LinkStatus& status) { status = {false, prefix + why}; });
+}
+
+void BrokerWatch::become_up() {
+  link_ = Link::up;
+  was_up_ = true;
+  patience_ = kNever;
+  backoff_.reset();
+  connections_.add();
+  presence_.set_broker(true);
+  log::info("broker_connected",
+            {{"adapter", adapter_}, {"peer", broker_}, {"session_present", session_present_}, {"epoch", epoch_}});
+  auto detail = "connected to " + broker_ + (session_present_ ? ", session kept" : ", session new");
+  if (!refused_topic_.empty()) detail += ", but it refuses the subscription to " + refused_topic_;
+  status_.with([&](LinkStatus& status) { status = {refused_topic_.empty(), detail}; });
+}
+
+Outgoing BrokerWatch::to_outgoing(PublishOrder& order) const {
+  const auto& map = *devices_[order.device].mqtt;
+  auto& command = order.command;
+  Outgoing out;
+  out.topic = *map.command;
+  out.correlation = command.wire_id();
+  out.payload = std::move(command.body);
+  out.content_type = std::move(command.content_type);
+  out.response_topic = map.command_reply.value_or(std::string());
+  out.properties = std::move(command.properties);
+  // A command that is answered as released must not reach the device later from the broker's queue.
+  if (command.deadline != kNever) out.expiry = std::chrono::duration_cast<Milliseconds>(command.deadline - now_);
+  if (command.expires) {
+    const auto left = std::chrono::duration_cast<Milliseconds>(*command.expires - clock_.wall());
+    out.expiry = std::min(left, out.expiry.value_or(left));
+  }
+  return out;
+}
+
+}  // namespace trunkline::mqtt

@@ -1,0 +1,77 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "adapters/mqtt/caller.h"
+
+namespace trunkline::mqtt {
+
+Caller::Caller(OptionsSource options, const std::vector<std::string>& topics, JobQueue& jobs, EventQueue& events,
+               SessionEvents& session_events, const ArrivalGate& gate)
+    : options_(std::move(options)),
+      topics_(topics),
+      jobs_(jobs),
+      events_(events),
+      session_events_(session_events),
+      gate_(gate) {}
+
+void Caller::run() {
+  std::vector<Job> jobs;
+  while (!quit_) {
+    jobs_.take(jobs, kNever);
+    for (const auto& job : jobs) {
+      std::visit([this](const auto& one) { carry_out(one); }, job);
+    }
+  }
+}
+
+void Caller::carry_out(const OpenSession& job) {
+  session_.reset();
+  epoch_ = job.epoch;
+  const auto options = options_();
+  if (!options) {
+    session_events_.lost(job.epoch, options.error().message);
+    return;
+  }
+  auto session = PahoSession::open(*options, job.epoch, session_events_);
+  if (!session) {
+    session_events_.lost(job.epoch, session.error().message);
+    return;
+  }
+  session_ = std::move(*session);
+}
+
+void Caller::carry_out(const Subscribe& job) {
+  if (!is_open(job.epoch)) return;
+  for (std::size_t place = 0; place < topics_.size(); ++place) {
+    if (auto sent = session_->subscribe(place, topics_[place]); !sent) {
+      session_events_.lost(job.epoch, sent.error().message);
+      return;
+    }
+  }
+  events_.push(SubscribeSent{job.epoch});
+}
+
+void Caller::carry_out(const Publish& job) {
+  // While a message is held Paho would block us, and a command that has been answered meanwhile could not be taken
+  // back.
+  gate_.wait_clear(*job.withdrawn);
+  if (job.withdrawn->load(std::memory_order_acquire)) return;
+  if (!is_open(job.epoch)) {
+    events_.push(PublishFailed{job.ticket, 0, "the broker is away"});
+    return;
+  }
+  if (auto sent = session_->publish(job.ticket, job.message); !sent) {
+    events_.push(PublishFailed{job.ticket, 0, sent.error().message});
+    return;
+  }
+  events_.push(PublishHanded{job.ticket});
+}
+
+void Caller::carry_out(const CloseSession& job) {
+  if (epoch_ == job.epoch) session_.reset();
+}
+
+void Caller::carry_out(const Quit&) {
+  session_.reset();
+  quit_ = true;
+}
+
+}  // namespace trunkline::mqtt

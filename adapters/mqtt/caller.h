@@ -1,0 +1,45 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <vector>
+
+#include "adapters/mqtt/arrival_gate.h"
+#include "adapters/mqtt/events.h"
+#include "gateway/base/result.h"
+
+namespace trunkline::mqtt {
+
+// The mqtt thread: the only one that calls Paho. A call may block for as long as a message is held, because Paho keeps
+// its process-wide mutex over the arrival callback; that delays jobs and nothing else.
+class Caller {
+ public:
+  // `options` is asked anew for every connection, so that a changed password file counts.
+  using OptionsSource = std::function<Result<SessionOptions>()>;
+  Caller(OptionsSource options, const std::vector<std::string>& topics, JobQueue& jobs, EventQueue& events,
+         SessionEvents& session_events, const ArrivalGate& gate);
+
+  // Until Quit; afterwards no callback of Paho runs or will run.
+  void run();
+
+ private:
+  void carry_out(const OpenSession& job);
+  void carry_out(const Subscribe& job);
+  void carry_out(const Publish& job);
+  void carry_out(const CloseSession& job);
+  void carry_out(const Quit& job);
+  [[nodiscard]] bool is_open(std::uint64_t epoch) const { return session_ && epoch_ == epoch; }
+
+  OptionsSource options_;
+  const std::vector<std::string>& topics_;
+  JobQueue& jobs_;
+  EventQueue& events_;
+  SessionEvents& session_events_;
+  const ArrivalGate& gate_;
+  std::unique_ptr<PahoSession> session_;
+  std::uint64_t epoch_ = 0;
+  bool quit_ = false;
+};
+
+}  // namespace trunkline::mqtt

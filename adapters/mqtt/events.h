@@ -1,0 +1,97 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <deque>
+#include <memory>
+#include <string>
+#include <variant>
+#include <vector>
+
+#include "adapters/mqtt/paho_session.h"
+#include "adapters/mqtt/reply_match.h"
+#include "adapters/mqtt/wait_queue.h"
+#include "gateway/base/completion.h"
+#include "gateway/core/command.h"
+#include "gateway/core/outcome.h"
+
+namespace trunkline::mqtt {
+
+// What the watch thread is told. An epoch names one connection; what carries an old one is ignored.
+struct CommandCame {
+  std::size_t device = 0;
+  Command command;
+  Completion<Outcome> done;
+};
+struct SessionUp {
+  std::uint64_t epoch = 0;
+  bool session_present = false;
+};
+struct SessionLost {
+  std::uint64_t epoch = 0;
+  std::string why;
+};
+struct SubscribeSent {
+  std::uint64_t epoch = 0;
+};
+struct SubscribeAnswered {
+  std::uint64_t epoch = 0;
+  std::size_t place = 0;  // of the topic in the list of all
+  unsigned reason = 0;
+};
+struct PublishHanded {
+  std::uint64_t ticket = 0;
+};
+struct PublishAnswered {
+  std::uint64_t ticket = 0;
+};
+struct PublishFailed {
+  std::uint64_t ticket = 0;
+  unsigned reason = 0;  // MQTT 5.0 section 2.4, 0 if the broker said nothing
+  std::string why;
+};
+struct ReplyCame {
+  std::size_t device = 0;
+  Reply reply;
+};
+struct HeardAgain {
+  std::size_t device = 0;
+};
+struct StopAsked {
+  SteadyTime deadline;
+};
+using Event = std::variant<CommandCame, SessionUp, SessionLost, SubscribeSent, SubscribeAnswered, PublishHanded,
+                           PublishAnswered, PublishFailed, ReplyCame, HeardAgain, StopAsked>;
+using EventQueue = WaitQueue<Event>;
+
+// What the mqtt thread is asked to do with Paho.
+struct OpenSession {
+  std::uint64_t epoch = 0;
+};
+struct Subscribe {
+  std::uint64_t epoch = 0;
+};
+struct Publish {
+  std::uint64_t epoch = 0;
+  std::uint64_t ticket = 0;
+  Outgoing message;
+  std::shared_ptr<std::atomic<bool>> withdrawn;
+};
+struct CloseSession {
+  std::uint64_t epoch = 0;
+};
+struct Quit {};
+using Job = std::variant<OpenSession, Subscribe, Publish, CloseSession, Quit>;
+using JobQueue = WaitQueue<Job>;
+
+// What several threads note and read of each device.
+struct DeviceNote {
+  std::atomic<SteadyTime::rep> heard{0};       // steady time since its epoch; 0: never
+  std::atomic<WallTime::rep> heard_at{0};      // the same in wall time
+  std::atomic<bool> reachable{false};          // as last reported
+  std::atomic<bool> sign_of_life_sent{false};  // a HeardAgain is on its way
+};
+using DeviceNotes = std::deque<DeviceNote>;
+
+}  // namespace trunkline::mqtt

@@ -1,0 +1,219 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "adapters/mqtt/mqtt_adapter.h"
+
+#include <pthread.h>
+#include <unistd.h>
+
+#include <cstdlib>
+#include <fstream>
+#include <thread>
+#include <unordered_map>
+
+#include "adapters/mqtt/arrivals.h"
+#include "adapters/mqtt/broker_watch.h"
+#include "adapters/mqtt/caller.h"
+#include "gateway/base/log.h"
+
+namespace trunkline {
+
+namespace mqtt {
+namespace {
+
+constexpr std::size_t kMaxPassword = 4096;
+
+std::vector<DeviceMap> of_broker(const std::vector<DeviceMap>& devices, const std::string& broker) {
+  std::vector<DeviceMap> out;
+  for (const auto& device : devices) {
+    if (device.mqtt && device.mqtt->broker == broker) out.push_back(device);
+  }
+  return out;
+}
+
+// The first line; an editor's line end is not part of the password.
+Result<Secret> read_password(const std::string& path) {
+  std::ifstream file(path, std::ios::binary);
+  if (!file) return fail(ErrorCode::not_found, "cannot read the password file " + path + ": " + errno_text(errno));
+  std::string bytes(kMaxPassword + 1, '\0');
+  file.read(bytes.data(), static_cast<std::streamsize>(bytes.size()));
+  if (file.bad()) return fail(ErrorCode::not_found, "cannot read the password file " + path);
+  bytes.resize(static_cast<std::size_t>(file.gcount()));
+  Secret whole(std::move(bytes));
+  if (whole.reveal().size() > kMaxPassword)
+    return fail(ErrorCode::invalid, "the password file " + path + " is too long");
+  return Secret(std::string(whole.reveal().substr(0, whole.reveal().find_first_of("\r\n"))));
+}
+
+// No thread dies quietly.
+template <class F>
+std::thread named_thread(const char* name, F body) {
+  return std::thread([name, body = std::move(body)] {
+    ::pthread_setname_np(::pthread_self(), name);
+    try {
+      body();
+    } catch (const std::exception& e) {
+      log::error("thread_failed", {{"adapter", name}, {"error", e.what()}});
+      std::abort();
+    }
+  });
+}
+
+}  // namespace
+}  // namespace mqtt
+
+class MqttAdapter::Runtime final : public mqtt::SessionEvents {
+ public:
+  Runtime(std::string name, config::Mqtt settings, std::vector<DeviceMap> devices, const Clock& clock, Metrics& metrics)
+      : name_(std::move(name)),
+        settings_(std::move(settings)),
+        devices_(std::move(devices)),
+        clock_(clock),
+        metrics_(metrics),
+        notes_(devices_.size()) {
+    for (std::size_t i = 0; i < devices_.size(); ++i) index_.emplace(devices_[i].id, i);
+  }
+
+  Result<void> start(Ingress& ingress) {
+    auto topics = mqtt::TopicTable::make(devices_);
+    if (!topics) return fail(topics.error());
+    topics_ = std::move(*topics);
+    for (const auto& device : devices_) {
+      if (device.mqtt->command && device.command_done == CommandDone::replied && !device.mqtt->command_reply) {
+        return fail(
+            ErrorCode::invalid,
+            "device " + device.id.text() + ": a command is done when the device replied, but no reply topic is mapped");
+      }
+    }
+    if (auto options = session_options(); !options) return fail(options.error());
+
+    arrivals_.emplace(mqtt::Arrivals::Place{name_, settings_.broker.port}, devices_, topics_, clock_, metrics_, events_,
+                      notes_, gate_, ingress);
+    watch_.emplace(name_, settings_.broker.text(), devices_, topics_.subscriptions(), clock_, metrics_, events_, jobs_,
+                   notes_, gate_, ingress);
+    caller_.emplace([this] { return session_options(); }, topics_.subscriptions(), jobs_, events_, *this, gate_);
+    caller_thread_ = mqtt::named_thread("mqtt", [this] { caller_->run(); });
+    watch_thread_ = mqtt::named_thread("mqtt-watch", [this] { watch_->run(); });
+    return {};
+  }
+
+  void deliver(Command command, Completion<Outcome> done) {
+    const auto found = index_.find(command.device);
+    if (found == index_.end()) {
+      done(Outcome::rejected("amqp:not-found", "no such device behind " + name_));
+      return;
+    }
+    mqtt::Event event = mqtt::CommandCame{found->second, std::move(command), std::move(done)};
+    if (!events_.push(std::move(event))) {
+      std::get<mqtt::CommandCame>(event).done(Outcome::released("the gateway is stopping"));
+    }
+  }
+
+  void stop(SteadyTime deadline) {
+    if (!watch_thread_.joinable()) return;
+    events_.push(mqtt::StopAsked{deadline});
+    watch_thread_.join();
+    caller_thread_.join();
+  }
+
+  [[nodiscard]] AdapterStatus status() const {
+    AdapterStatus out;
+    out.name = name_;
+    const auto link = watch_ ? watch_->status() : mqtt::LinkStatus{};
+    out.healthy = link.healthy;
+    out.detail = link.detail;
+    for (std::size_t i = 0; i < devices_.size(); ++i) {
+      AdapterDeviceStatus device;
+      device.device = devices_[i].id.text();
+      device.presence = notes_[i].reachable.load(std::memory_order_relaxed) ? Presence::reachable : Presence::away;
+      device.peer = devices_[i].mqtt->telemetry;
+      const auto heard = notes_[i].heard_at.load(std::memory_order_relaxed);
+      if (heard != 0) device.last_heard = WallTime(WallTime::duration(heard));
+      out.devices.push_back(std::move(device));
+    }
+    return out;
+  }
+
+ private:
+  void connected(std::uint64_t epoch, bool session_present) noexcept override {
+    events_.push(mqtt::SessionUp{epoch, session_present});
+  }
+  void lost(std::uint64_t epoch, std::string why) noexcept override {
+    events_.push(mqtt::SessionLost{epoch, std::move(why)});
+  }
+  void subscribed(std::uint64_t epoch, std::size_t place, unsigned reason) noexcept override {
+    events_.push(mqtt::SubscribeAnswered{epoch, place, reason});
+  }
+  void published(std::uint64_t ticket) noexcept override { events_.push(mqtt::PublishAnswered{ticket}); }
+  void publish_failed(std::uint64_t ticket, unsigned reason, std::string why) noexcept override {
+    events_.push(mqtt::PublishFailed{ticket, reason, std::move(why)});
+  }
+  void arrived(const mqtt::Arrival& arrival) noexcept override { arrivals_->take(arrival); }
+
+  [[nodiscard]] Result<mqtt::SessionOptions> session_options() const {
+    mqtt::SessionOptions out;
+    out.uri = (settings_.tls ? "ssl://" : "tcp://") + settings_.broker.text();
+    out.client_id = settings_.client_id;
+    out.user = settings_.user;
+    out.ca_file = settings_.ca_file;
+    out.tls = settings_.tls;
+    out.keep_alive = settings_.keep_alive;
+    if (!settings_.password_file.empty()) {
+      auto password = mqtt::read_password(settings_.password_file);
+      if (!password) return fail(password.error());
+      out.password = std::move(*password);
+    }
+    if (settings_.tls && !settings_.ca_file.empty() && ::access(settings_.ca_file.c_str(), R_OK) != 0) {
+      return fail(ErrorCode::not_found, "cannot read the CA file " + settings_.ca_file + ": " + errno_text(errno));
+    }
+    return out;
+  }
+
+  const std::string name_;
+  const config::Mqtt settings_;
+  const std::vector<DeviceMap> devices_;
+  const Clock& clock_;
+  Metrics& metrics_;
+  std::unordered_map<DeviceId, std::size_t> index_;
+  mqtt::TopicTable topics_;
+  mqtt::EventQueue events_;
+  mqtt::JobQueue jobs_;
+  mqtt::DeviceNotes notes_;
+  mqtt::ArrivalGate gate_;
+  std::optional<mqtt::Arrivals> arrivals_;
+  std::optional<mqtt::BrokerWatch> watch_;
+  std::optional<mqtt::Caller> caller_;
+  std::thread caller_thread_;
+  std::thread watch_thread_;
+};
+
+MqttAdapter::MqttAdapter(config::Mqtt settings, const std::vector<DeviceMap>& devices, const Clock& clock,
+                         Metrics& metrics)
+    : name_(settings.name == "default" ? "mqtt" : "mqtt-" + settings.name) {
+  // Paho would send even a plain broker connection through these, and has no switch against it.
+  ::unsetenv("http_proxy");
+  ::unsetenv("https_proxy");
+  auto own = mqtt::of_broker(devices, settings.name);
+  runtime_ = std::make_unique<Runtime>(name_, std::move(settings), std::move(own), clock, metrics);
+}
+
+MqttAdapter::~MqttAdapter() {
+  stop(std::chrono::steady_clock::now());
+}
+
+Result<void> MqttAdapter::start(Ingress& ingress) {
+  if (auto started = runtime_->start(ingress); !started) return fail(started.error().in(name_));
+  return {};
+}
+
+void MqttAdapter::deliver(Command command, Completion<Outcome> done) {
+  runtime_->deliver(std::move(command), std::move(done));
+}
+
+void MqttAdapter::stop(SteadyTime deadline) {
+  runtime_->stop(deadline);
+}
+
+AdapterStatus MqttAdapter::status() const {
+  return runtime_->status();
+}
+
+}  // namespace trunkline
