@@ -1,0 +1,132 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "tests/component/mqtt/bench.h"
+#include "tests/support/catch.h"
+
+using namespace trunkline;
+using namespace trunkline::test;
+using namespace std::chrono_literals;
+
+namespace {
+
+bool contains(const std::string& text, const std::string& part) {
+  return text.find(part) != std::string::npos;
+}
+
+void run_program(std::vector<std::string> arguments) {
+  Child child(std::move(arguments));
+  if (child.wait_exit() != 0) throw std::runtime_error(child.output());
+}
+
+// A certificate for 127.0.0.1 that is its own CA.
+void make_certificate(const ScratchDirectory& directory, const std::string& name) {
+  run_program({"openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes",
+               "-days", "2", "-subj", "/CN=" + name, "-addext", "subjectAltName=IP:127.0.0.1", "-keyout",
+               directory.file(name + ".key"), "-out", directory.file(name + ".pem")});
+}
+
+}  // namespace
+
+TEST_CASE("a wrong password is shown and tried again, and a corrected file is enough", "[R-01]") {
+  ScratchDirectory secrets;
+  run_program({"mosquitto_passwd", "-b", "-c", secrets.file("users"), "gateway", "right"});
+  Bench bench({mqtt_device("boiler")}, "allow_anonymous false\npassword_file " + secrets.file("users") + "\n");
+  bench.settings.user = "gateway";
+  bench.settings.password_file = secrets.write("password", "wrong\n");
+  bench.run(false);
+  REQUIRE(bench.broker.log().wait_line("Sending CONNACK to", 2));
+  const auto status = bench.adapter->status();
+  CHECK_FALSE(status.healthy);
+  CHECK(contains(status.detail, "Not authorized"));
+  CHECK_FALSE(contains(status.detail, "wrong"));
+
+  secrets.write("password", "right\n");
+  REQUIRE(bench.ingress.wait_presence(device_id("boiler"), Presence::reachable));
+  CHECK(bench.adapter->status().healthy);
+}
+
+TEST_CASE("a command that the broker's rules forbid is rejected with its reason", "[C-01]") {
+  ScratchDirectory rules;
+  Bench bench({mqtt_device("boiler")},
+              "allow_anonymous true\nacl_file " + rules.write("acl", "topic read plant/boiler/#\n") + "\n");
+  bench.run();
+  const auto outcome = bench.deliver(Bench::command("boiler", 1, 60s)).wait();
+  REQUIRE(outcome);
+  CHECK(outcome->kind == Outcome::Kind::rejected);
+  CHECK(outcome->condition == "amqp:unauthorized-access");
+  CHECK(bench.adapter->status().healthy);
+}
+
+TEST_CASE("a broker that is not there is no failure of the start", "[R-01]") {
+  Bench bench;
+  bench.broker.stop();
+  bench.run(false);
+  bench.broker.start();
+  REQUIRE(bench.ingress.wait_presence(device_id("boiler"), Presence::reachable));
+  CHECK(bench.adapter->status().healthy);
+}
+
+TEST_CASE("an unreadable password file and a shared topic are failures of the start") {
+  Bench bench;
+  SECTION("password file") {
+    bench.settings.password_file = bench.broker.directory().file("none");
+    MqttAdapter adapter(bench.settings, bench.devices, bench.clock, bench.metrics);
+    const auto started = adapter.start(bench.ingress);
+    REQUIRE_FALSE(started);
+    CHECK(contains(started.error().message, "password file"));
+  }
+  SECTION("topic") {
+    auto other = mqtt_device("pump");
+    other.mqtt->telemetry = bench.devices.front().mqtt->telemetry;
+    MqttAdapter adapter(bench.settings, {bench.devices.front(), other}, bench.clock, bench.metrics);
+    CHECK_FALSE(adapter.start(bench.ingress));
+  }
+}
+
+TEST_CASE("over TLS the broker must have a certificate of the CA and for its name", "[S-01]") {
+  ScratchDirectory keys;
+  make_certificate(keys, "broker");
+  make_certificate(keys, "other");
+  Bench bench({mqtt_device("boiler")}, "certfile " + keys.file("broker.pem") + "\nkeyfile " + keys.file("broker.key") +
+                                           "\nallow_anonymous true\n");
+  bench.settings.tls = true;
+  SECTION("right CA") {
+    bench.settings.ca_file = keys.file("broker.pem");
+    bench.ingress.answer_by([](const Telemetry&) { return Admission::safe(); });
+    bench.run();
+    Child device({"mosquitto_pub", "-h", "127.0.0.1", "-p", std::to_string(bench.broker.port()), "--cafile",
+                  keys.file("broker.pem"), "-q", "1", "-t", "plant/boiler/state", "-m", "secret"});
+    REQUIRE(device.wait_exit() == 0);
+    REQUIRE(bench.ingress.wait_count(1));
+    CHECK(bench.broker.log().wait_line("Received PUBACK from trunkline"));
+  }
+  SECTION("right CA, and a message held at the stop") {
+    bench.settings.ca_file = keys.file("broker.pem");
+    bench.run();
+    Child device({"mosquitto_pub", "-h", "127.0.0.1", "-p", std::to_string(bench.broker.port()), "--cafile",
+                  keys.file("broker.pem"), "-q", "1", "-t", "plant/boiler/state", "-m", "secret"});
+    REQUIRE(bench.ingress.wait_held(1));
+    bench.adapter->stop(in(50ms));
+    CHECK(bench.broker.log().lines_with("Received PUBACK from trunkline") == 0);
+    bench.run(false);
+    REQUIRE(bench.ingress.wait_held(2));
+    bench.ingress.answer_all(Admission::safe());
+    CHECK(bench.broker.log().wait_line("Received PUBACK from trunkline"));
+  }
+  SECTION("another CA") {
+    bench.settings.ca_file = keys.file("other.pem");
+    bench.run(false);
+    REQUIRE(bench.broker.log().wait_line("OpenSSL Error", 2));
+    const auto status = bench.adapter->status();
+    CHECK_FALSE(status.healthy);
+    CHECK(contains(status.detail, "TLS"));
+    CHECK(bench.ingress.presence_of(device_id("boiler")) == Presence::away);
+  }
+  SECTION("right CA, other name") {
+    bench.settings.ca_file = keys.file("broker.pem");
+    bench.settings.broker.host = "localhost";
+    bench.run(false);
+    REQUIRE(bench.broker.log().wait_line("New connection", 2));
+    CHECK_FALSE(bench.adapter->status().healthy);
+    CHECK(bench.broker.log().lines_with("New client connected") == 0);
+  }
+}
