@@ -101,7 +101,6 @@ Response Responder::on_request(const Request& request, const Peer& peer, coap_se
 Response Responder::on_telemetry(Device& device, std::size_t index, const Request& request, const Peer& peer,
                                  coap_session_t* session) {
   if (stopping_) return unavailable(kStoppingSeconds);
-  if (outstanding_.size() >= kOutstanding) return unavailable(kBusySeconds);
   const auto seen = exchanges_.see(peer, request, clock_.steady());
   switch (seen.kind) {
     case ExchangeTable::Seen::Kind::fresh:
@@ -119,6 +118,12 @@ Response Responder::on_telemetry(Device& device, std::size_t index, const Reques
     case ExchangeTable::Seen::Kind::busy:
       counters_.throttled.add();
       return unavailable(kBusySeconds);
+  }
+  if (outstanding_.size() >= kOutstanding || server_->sessions() >= kSessions) {
+    // Answered at once and without state of ours, whoever the peer says it is.
+    exchanges_.answer(seen.id, {Code::unavailable, kBusySeconds});
+    counters_.throttled.add();
+    return unavailable(kBusySeconds);
   }
   counters_.messages.add();
   Telemetry telemetry{
@@ -260,6 +265,7 @@ void Responder::notify(Device& device, std::size_t index) {
     for (const auto& observer : device.observers) to.emplace_back(Session(observer.session.get()), observer.token);
     for (const auto& [session, token] : to) sent |= server_->send(session.get(), true, token, notification);
     if (!sent) {
+      counters_.observers.set(observers_ -= device.observers.size());
       device.observers.clear();
       update_presence(device, index, clock_.steady());
       return;
@@ -272,9 +278,11 @@ void Responder::notify(Device& device, std::size_t index) {
 void Responder::heard(Device& device, std::size_t index, const Peer& peer) {
   const auto now = clock_.steady();
   device.last_heard = now;
+  const bool moved = device.peer != peer;
+  device.peer = peer;
   status_.with([&](auto& status) {
     status[index].last_heard = clock_.wall();
-    status[index].peer = to_text(peer);
+    if (moved) status[index].peer = to_text(peer);
   });
   if (device.map.expect_every) update_presence(device, index, now);
 }

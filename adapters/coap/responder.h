@@ -37,6 +37,7 @@ struct Counters {
 class Responder final : public Server::Handler {
  public:
   static constexpr std::size_t kOutstanding = 4096;      // requests that wait for their admission
+  static constexpr std::size_t kSessions = 5000;         // peers that libcoap keeps something for
   static constexpr std::size_t kObserversPerDevice = 4;  // the oldest makes room
 
   // Passes an admission to this thread, where on_admission is called; any thread may call the completion.
@@ -75,6 +76,7 @@ class Responder final : public Server::Handler {
     std::vector<Observer> observers;  // oldest first
     std::uint32_t observe = 0;        // of the last notification, 24 bits (RFC 7641 section 3.4)
     std::optional<SteadyTime> last_heard;
+    std::optional<Peer> peer;
     Presence presence = Presence::away;
     LogLimit log;
   };

@@ -96,7 +96,9 @@ class LibcoapServer final : public Server {
   explicit LibcoapServer(Handler& handler) : handler_(handler) {}
   ~LibcoapServer() override {
     // What is dropped with the context is no news.
-    if (context_) coap_register_nack_handler(context_.get(), nullptr);
+    if (!context_) return;
+    coap_register_nack_handler(context_.get(), nullptr);
+    coap_register_event_handler(context_.get(), nullptr);
   }
 
   Result<void> listen(const std::string& text) {
@@ -111,6 +113,7 @@ class LibcoapServer final : public Server {
     coap_context_set_max_idle_sessions(context_.get(), kMaxIdleSessions);
     coap_context_set_session_timeout(context_.get(), kSessionTimeoutSeconds);
     coap_register_nack_handler(context_.get(), on_nack);
+    coap_register_event_handler(context_.get(), on_event);
     // All requests come to one place: the map decides, not libcoap's list of resources.
     auto* resource = coap_resource_unknown_init(on_request);
     if (resource == nullptr) return fail(ErrorCode::internal, "libcoap cannot make a resource");
@@ -155,6 +158,8 @@ class LibcoapServer final : public Server {
     return coap_send(session, pdu) != COAP_INVALID_MID;
   }
 
+  std::size_t sessions() const override { return sessions_; }
+
   bool idle() const override { return coap_can_exit(context_.get()) != 0; }
 
  private:
@@ -181,7 +186,15 @@ class LibcoapServer final : public Server {
     self(session).handler_.on_undelivered(session, token);
   }
 
+  static int on_event(coap_session_t* session, coap_event_t event) {
+    auto& count = self(session).sessions_;
+    if (event == COAP_EVENT_SERVER_SESSION_NEW) ++count;
+    if (event == COAP_EVENT_SERVER_SESSION_DEL && count > 0) --count;
+    return 0;
+  }
+
   Handler& handler_;
+  std::size_t sessions_ = 0;
   std::unique_ptr<coap_context_t, FreeContext> context_;
   coap_endpoint_t* endpoint_ = nullptr;
 };

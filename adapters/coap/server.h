@@ -69,6 +69,8 @@ class Server {
   virtual void serve(unsigned datagrams) = 0;
   // Sends a message of ours; true if the network or libcoap's queue has it.
   virtual bool send(coap_session_t* session, bool confirmable, const Token& token, const Response& response) = 0;
+  // Peers that libcoap keeps a session for. Idle ones go by themselves; one to which something is on its way stays.
+  [[nodiscard]] virtual std::size_t sessions() const = 0;
   // Nothing waits for an acknowledgement any more.
   [[nodiscard]] virtual bool idle() const = 0;
 };
