@@ -31,6 +31,11 @@ void read_hub(TableReader& root, MainFile& main) {
   if (auto host = reader.required_text("host")) {
     if (is_host_name(host->value)) {
       hub.host = host->value;
+    } else if (host->value.find_first_of(";=") != std::string::npos) {
+      // Never quoted: a connection string holds a key (S-01).
+      reader.findings().problem(host->mark,
+                                "hub.host holds a connection string; write its HostName alone, and give the key to "
+                                "\"trunkline identity add\"");
     } else {
       reader.findings().problem(host->mark, "hub.host is " + quoted(host->value) +
                                                 "; write the host name alone, such as \"contoso.azure-devices.net\"");

@@ -17,6 +17,12 @@ bool starts_with(std::string_view text, std::string_view start) {
 
 void read_broker(TableReader& reader, const Found<std::string>& url, Mqtt& mqtt) {
   std::string_view rest = url.value;
+  // Before anything that would quote the value: it may hold a password (S-01).
+  if (rest.find('@') != std::string_view::npos) {
+    reader.findings().problem(url.mark,
+                              "mqtt.broker holds a user; write user = \"…\" and password_file = \"…\" instead");
+    return;
+  }
   mqtt.tls = starts_with(rest, kTls);
   if (!mqtt.tls && !starts_with(rest, kPlain)) {
     reader.findings().problem(url.mark, "mqtt.broker is " + quoted(url.value) +
@@ -24,11 +30,6 @@ void read_broker(TableReader& reader, const Found<std::string>& url, Mqtt& mqtt)
     return;
   }
   rest.remove_prefix(mqtt.tls ? kTls.size() : kPlain.size());
-  if (rest.find('@') != std::string_view::npos) {
-    reader.findings().problem(url.mark,
-                              "mqtt.broker holds a user; write user = \"…\" and password_file = \"…\" instead");
-    return;
-  }
   const auto after_address = rest.find(']') == std::string_view::npos ? 0 : rest.find(']');
   const bool has_port = rest.find(':', after_address) != std::string_view::npos;
   const auto endpoint =

@@ -29,7 +29,9 @@ std::optional<std::string_view> nearest(std::string_view word, std::span<const s
   std::optional<std::string_view> best;
   std::size_t best_distance = std::max<std::size_t>(1, std::min<std::size_t>(3, word.size() / 2)) + 1;
   for (const auto candidate : known) {
-    const auto distance = edit_distance(word, candidate);
+    // A word that was left unfinished, such as "password" for "password_file".
+    const bool started = word.size() >= 4 && candidate.substr(0, word.size()) == word;
+    const auto distance = started ? std::size_t{1} : edit_distance(word, candidate);
     if (distance < best_distance) {
       best_distance = distance;
       best = candidate;

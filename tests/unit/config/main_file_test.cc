@@ -143,6 +143,15 @@ TEST_CASE("a host that is no host name is refused", "[config]") {
   CHECK(load_strings("hub = 1").problems.size() == 1);
 }
 
+TEST_CASE("a secret in the wrong place is not repeated in the report", "[config][S-01]") {
+  const auto loaded = load_strings(
+      "[hub]\nhost = \"HostName=h;DeviceId=d;SharedAccessKey=c2VjcmV0\"\n[mqtt]\nbroker = "
+      "\"tcp://user:c2VjcmV0@127.0.0.1\"\npassword = \"c2VjcmV0\"\n");
+  CHECK(loaded.problems.size() == 3);
+  CHECK(report(loaded.problems).find("c2VjcmV0") == std::string::npos);
+  CHECK(report(loaded.problems).find("did you mean \"password_file\"?") != std::string::npos);
+}
+
 TEST_CASE("several brokers are told apart by name and session", "[config]") {
   const auto loaded = load_strings(kHub + R"([[mqtt]]
 broker = "mqtt://127.0.0.1:1883"

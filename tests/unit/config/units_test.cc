@@ -64,6 +64,7 @@ TEST_CASE("a slip of the finger is recognised", "[config]") {
   CHECK(nearest("hosst", known) == "host");
   CHECK(nearest("adress", known) == "address");
   CHECK(nearest("cafile", known) == "ca_file");
+  CHECK(nearest("addr", known) == "address");
   CHECK(!nearest("colour", known));
   CHECK(!nearest(std::string(100'000, 'x'), known));
 }
