@@ -66,7 +66,7 @@ class Application final : private ops::Control {
         identities_(std::move(identities)),
         spool_(std::move(spool)),
         directory_(settings_.hub.host, settings_.hub.token_lifetime),
-        capacity_(settings_.spool.max_bytes, settings_.spool.max_messages),
+        capacity_(Spool::room(settings_.spool.max_bytes), settings_.spool.max_messages),
         store_(*spool_, capacity_, metrics_),
         store_thread_(store_, capacity_, clock_, [this](ReadAnswer answer) { hub_.on_read(std::move(answer)); }),
         hub_({clock_, metrics_, store_thread_, live_, directory_}, link_options(),
@@ -252,6 +252,8 @@ void Application::look(std::function<void(const Snapshot&)> done) {
     }
   };
   auto state = std::make_shared<Look>(Look{{}, asio::steady_timer(io_), std::move(done)});
+  state->snapshot.used_bytes = capacity_.bytes();
+  state->snapshot.room_bytes = capacity_.max_bytes();
   for (const auto& adapter : adapters_) state->snapshot.adapters.push_back(adapter->status());
   state->limit.expires_after(kAnswerLimit);
   state->limit.async_wait([state](boost::system::error_code) { state->finish(); });
@@ -274,7 +276,7 @@ void Application::look(std::function<void(const Snapshot&)> done) {
 
 void Application::status(std::function<void(std::string)> done) {
   look([this, done = std::move(done)](const Snapshot& snapshot) {
-    done(to_json(snapshot, settings_, capacity_, clock_.steady(), clock_.wall()));
+    done(to_json(snapshot, settings_, clock_.steady(), clock_.wall()));
   });
 }
 
@@ -330,7 +332,8 @@ int run(const std::string& config_file) {
     return 1;
   }
   auto spool =
-      Spool::open({loaded.settings.spool.directory, loaded.settings.spool.durability == config::Durability::power});
+      Spool::open({loaded.settings.spool.directory, loaded.settings.spool.durability == config::Durability::power,
+                   loaded.settings.spool.max_bytes});
   if (!spool) {
     std::cerr << "trunkline: spool: " << spool.error().message << '\n';
     return 1;

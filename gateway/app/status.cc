@@ -58,6 +58,10 @@ Verdict judge(const Snapshot& snapshot, const config::Settings& settings) {
     return {Level::failed, "the spool cannot be written: " + snapshot.store->fault,
             "free space on or repair " + settings.spool.directory + "; devices are not acknowledged until then"};
   }
+  if (snapshot.used_bytes >= snapshot.room_bytes / 100 * 98) {
+    return {Level::degraded, "the spool is full: devices are held back",
+            "see why the hub does not take messages (hub and devices below), or raise spool.max_bytes"};
+  }
   for (const auto& adapter : snapshot.adapters) {
     if (!adapter.healthy)
       return {Level::degraded, adapter.name + ": " + adapter.detail, "bring that side back; trunkline keeps trying"};
@@ -79,8 +83,7 @@ Verdict judge(const Snapshot& snapshot, const config::Settings& settings) {
   return {Level::ok, {}, {}};
 }
 
-std::string to_json(const Snapshot& snapshot, const config::Settings& settings, const Capacity& capacity,
-                    SteadyTime now, WallTime wall) {
+std::string to_json(const Snapshot& snapshot, const config::Settings& settings, SteadyTime now, WallTime wall) {
   const auto verdict = judge(snapshot, settings);
   json::object out{{"verdict", to_string(verdict.level)},
                    {"reason", verdict.reason},
@@ -101,7 +104,9 @@ std::string to_json(const Snapshot& snapshot, const config::Settings& settings, 
   }
   out["hub"] = std::move(hub);
 
-  json::object safety{{"cap_bytes", capacity.max_bytes()}, {"used_bytes", capacity.bytes()}};
+  json::object safety{{"cap_bytes", settings.spool.max_bytes},
+                      {"room_bytes", snapshot.room_bytes},
+                      {"used_bytes", snapshot.used_bytes}};
   std::map<std::string_view, std::uint64_t> waiting;
   if (snapshot.store) {
     safety["waiting"] = snapshot.store->depth.messages + snapshot.store->pending;

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <cstdint>
 #include <optional>
 #include <string>
 #include <vector>
@@ -8,7 +9,6 @@
 #include "config/settings.h"
 #include "gateway/base/clock.h"
 #include "gateway/core/adapter.h"
-#include "gateway/pipeline/capacity.h"
 #include "gateway/pipeline/multiplexer.h"
 #include "gateway/pipeline/store.h"
 
@@ -19,6 +19,8 @@ struct Snapshot {
   std::optional<Store::Status> store;
   std::optional<Multiplexer::Status> uplink;
   std::vector<AdapterStatus> adapters;
+  std::uint64_t used_bytes = 0;  // of the spool
+  std::uint64_t room_bytes = 0;
 };
 
 // ok: nothing to do. degraded: data is safe, something is not as it should be. failed: data is at risk or nothing
@@ -32,7 +34,6 @@ struct Verdict {
 
 // Pure.
 Verdict judge(const Snapshot& snapshot, const config::Settings& settings);
-std::string to_json(const Snapshot& snapshot, const config::Settings& settings, const Capacity& capacity,
-                    SteadyTime now, WallTime wall);
+std::string to_json(const Snapshot& snapshot, const config::Settings& settings, SteadyTime now, WallTime wall);
 
 }  // namespace trunkline::app

@@ -25,12 +25,19 @@ std::string message_id(std::string_view spool_uuid, Position position) {
 }
 
 std::size_t Message::footprint() const {
-  // A row's fixed columns, its cell in the B-tree and its share of page slack.
-  constexpr std::size_t kRow = 64;
-  std::size_t size = kRow + telemetry.body.size() + telemetry.content_type.size() + telemetry.content_encoding.size() +
-                     telemetry.source_key.size();
+  // What the row takes of SQLite's 4 KiB pages ("Database File Format", B-tree pages): small rows share a page and
+  // leave a remainder unused; a large one keeps its head in the page and fills overflow pages of its own.
+  constexpr std::size_t kPage = 4096;
+  constexpr std::size_t kUsable = kPage - 12;
+  constexpr std::size_t kColumns = 40;
+  constexpr std::size_t kLargestInPage = kPage - 35;
+  constexpr std::size_t kLargestHead = 512;
+  constexpr std::size_t kOverflow = kPage - 4;
+  std::size_t size = kColumns + telemetry.body.size() + telemetry.content_type.size() +
+                     telemetry.content_encoding.size() + telemetry.source_key.size();
   for (const auto& property : telemetry.properties) size += property.name.size() + property.value.size() + 8;
-  return size;
+  if (size <= kLargestInPage) return kPage / (kUsable / size);
+  return kLargestHead + (size + kOverflow - 1) / kOverflow * kPage;
 }
 
 }  // namespace trunkline

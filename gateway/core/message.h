@@ -57,7 +57,7 @@ struct Message {
   Position position;
   WallTime received;
   Telemetry telemetry;
-  // What it costs in memory and, near enough, on disk; for limits.
+  // What it costs on disk in bytes, page remainders included, and at most in memory; for limits.
   [[nodiscard]] std::size_t footprint() const;
 };
 using MessagePtr = std::shared_ptr<const Message>;

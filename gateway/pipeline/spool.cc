@@ -38,6 +38,14 @@ CREATE TABLE command(device INTEGER NOT NULL, sequence INTEGER NOT NULL, enqueue
   PRIMARY KEY(device, sequence, enqueued, message_id)) WITHOUT ROWID;
 )";
 
+constexpr std::uint64_t kPage = 4096;
+
+// The journal is copied back once it has so many pages; one transaction may still pass that, so thrice as much is kept
+// free.
+std::uint64_t journal_pages(std::uint64_t max_bytes) {
+  return std::clamp<std::uint64_t>(max_bytes / 16 / kPage, 16, 1000);
+}
+
 Error from_sqlite(const SQLite::Exception& e, const std::string& what) {
   ErrorCode code = ErrorCode::internal;
   switch (e.getErrorCode()) {
@@ -107,7 +115,10 @@ class Spool::Impl {
     const std::string mode = db_.execAndGet("PRAGMA journal_mode=WAL").getString();
     if (mode != "wal")
       throw SQLite::Exception("this file system refuses SQLite's WAL mode (got " + mode + ")", SQLITE_IOERR);
-    db_.exec("PRAGMA wal_autocheckpoint=1000; PRAGMA journal_size_limit=8388608; PRAGMA synchronous=FULL");
+    const auto journal = journal_pages(options.max_bytes);
+    db_.exec("PRAGMA wal_autocheckpoint=" + std::to_string(journal));
+    db_.exec("PRAGMA journal_size_limit=" + std::to_string(journal * kPage));
+    db_.exec("PRAGMA synchronous=FULL");
     const int schema = db_.execAndGet("PRAGMA user_version").getInt();
     if (schema > kSchema) {
       throw SQLite::Exception("written by a newer version of trunkline (schema " + std::to_string(schema) +
@@ -355,6 +366,11 @@ Result<std::unique_ptr<Spool>> Spool::open(const Options& options) {
     ::umask(mask);
     return fail(from_sqlite(e, path));
   }
+}
+
+std::uint64_t Spool::room(std::uint64_t max_bytes) {
+  const auto journal = 4 * journal_pages(max_bytes) * kPage;
+  return max_bytes <= journal ? 0 : (max_bytes - journal) / 100 * 97;
 }
 
 const std::string& Spool::uuid() const {

@@ -45,8 +45,9 @@ struct SpoolBatch {
 class Spool {
  public:
   struct Options {
-    std::string directory;  // created with mode 0700 if missing
-    bool synced = true;     // every commit reaches the medium (durability = "power")
+    std::string directory;                 // created with mode 0700 if missing
+    bool synced = true;                    // every commit reaches the medium (durability = "power")
+    std::uint64_t max_bytes = 1ULL << 30;  // of database and journal together (D-06)
   };
   struct Depth {
     std::uint64_t messages = 0;
@@ -57,6 +58,10 @@ class Spool {
     DeviceId device;
     std::uint64_t messages = 0;
   };
+
+  // How much of Options::max_bytes messages may take (sum of Message::footprint): the rest is for the journal, which
+  // holds whatever was written since its last checkpoint, and for inner pages.
+  static std::uint64_t room(std::uint64_t max_bytes);
 
   // Opens or creates, takes the lock against a second instance, and commits a new run number, synced, before it returns
   // (D-03). exists: another process holds the spool; corrupt: the file is damaged or of a newer version; it is left

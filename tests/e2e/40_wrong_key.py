@@ -25,12 +25,13 @@ def body(scenario):
         more_maps={BAD: f'[[device]]\nid = "{BAD}"\ntcp.listen = "127.0.0.1:{port}"\ntcp.ack = "OK\\n"\n'},
     )
     gateway = plant.gateway.process
+    # A device is authorised when it has something to say.
+    bad = TcpLoad(BAD, port, rate=20)
+    bad.start()
     line, _ = gateway.wait_line(rf"device_refused .*device={BAD}\b.*")
     note(f"the log says: {line.group(0)}")
     gateway_lines = len(gateway.lines)
 
-    bad = TcpLoad(BAD, port, rate=20)
-    bad.start()
     plant.start_load()
     for device in plant.devices:
         plant.hub.wait_arrivals(device.device, 50)

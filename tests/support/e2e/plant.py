@@ -51,7 +51,7 @@ tcp.command = {{ send = "CMD {{id}} {{payload}}\\n", reply = "DONE {{id}}" }}
         # Before the first subscription ever, a broker drops what it acknowledges.
         self.broker.wait_subscribed("trunkline", ["load/state"])
         self.mqtt = MqttLoad(MQTT, self.broker.port, "load/state", rates[0], window, padding)
-        self.coap = CoapLoad(COAP, coap_port, "/load", rates[1], padding)
+        self.coap = CoapLoad(COAP, coap_port, "/load", rates[1], min(padding, 900))  # one datagram (RFC 7252 section 4.6)
         self.tcp = TcpLoad(TCP, tcp_port, rates[2], window, padding)
         self.devices = [self.mqtt, self.coap, self.tcp]
 
