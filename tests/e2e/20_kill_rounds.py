@@ -22,14 +22,14 @@ SEED = int(os.environ.get("TRUNKLINE_SEED", random.randrange(1 << 32)))
 def body(scenario):
     note(f"{ROUNDS} rounds, TRUNKLINE_SEED={SEED}")
     chance = random.Random(SEED)
-    plant = Plant(scenario)
+    plant = Plant(scenario, rates=(300, 100, 300))
     plant.start_load()
     for number in range(1, ROUNDS + 1):
         if chance.random() < 0.25:
             time.sleep(chance.uniform(0, 0.4))  # the random moment: while it starts
         else:
             plant.wait_progress()
-            time.sleep(chance.uniform(0, 1.0))  # the random moment: under load
+            time.sleep(chance.uniform(0, 1.5))  # the random moment: under load
         expect(plant.gateway.process.running(), "the gateway ended by itself")
         plant.gateway.kill()
         for device in plant.devices:
