@@ -52,7 +52,10 @@ def body(scenario):
 
     sequence = plant.hub.send_command(MQTT, "open")
     note("a command is on its way to the MQTT device while the arrival callback waits")
-    # The command reaches the daemon: it takes it, or gives it back in time; either way the next step must work.
+    # It is with the daemon, or was already given back in time, before anything is settled.
+    taken = eventually(lambda: _delivered(plant, sequence), "the command reaches the gateway")
+    note(f"the hub has it as {taken['state']}, delivered {taken['delivery_count']} times")
+    expect(plant.gateway.status() is not None, "the gateway does not answer with a full spool")
     plant.hub.ask("withhold", on=False)
     note("the hub settles again")
     expect(done.wait(3 * SOON), "the command never reached the MQTT device")
@@ -81,6 +84,11 @@ class Standstill:
             self._looks = 0
         self._acknowledged = device.acknowledged
         return self._looks >= 20
+
+
+def _delivered(plant, sequence):
+    record = plant.hub.ask("command", device=MQTT, sequence=sequence)
+    return record if record["delivery_count"] > 0 or record["state"] == "locked" else None
 
 
 def _held(plant):
