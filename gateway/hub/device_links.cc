@@ -68,6 +68,7 @@ void HubLink::Epoch::attach(DeviceSlot slot, DeviceLink which) {
   // The name is for a person who reads a trace; the numbers make it unique over all connections.
   const auto name =
       device->id.text() + "-" + std::string(to_string(which)) + "-" + name_ + "-" + std::to_string(++last_link_);
+  side.serial = last_link_;
   if (which == DeviceLink::telemetry) {
     side.link = amqp::handle<pn_link_t>(
         device->session->open_sender(address, proton::sender_options().name(name).properties(attach_properties())));
@@ -77,7 +78,7 @@ void HubLink::Epoch::attach(DeviceSlot slot, DeviceLink which) {
         proton::receiver_options().name(name).properties(attach_properties()).credit_window(0).auto_accept(false)));
   }
   pn_link_set_context(side.link, &side);
-  attaching_.push_back({shared_.clock.steady() + shared_.options.put_token_timeout, slot, which, side.link});
+  attaching_.push_back({shared_.clock.steady() + shared_.options.put_token_timeout, slot, which, side.serial});
   arm(attaching_.front().deadline);
   connection_->wake();
 }

@@ -128,7 +128,7 @@ void HubLink::Epoch::housekeep() {
     attaching_.pop_front();
     auto* device = find(pending.slot);
     auto& side = device->side(pending.which);
-    if (side.link != pending.link || side.attached) continue;
+    if (side.link == nullptr || side.serial != pending.serial || side.attached) continue;
     give_up(side);
     connection_->wake();
     detached(*device, pending.which, {Kind::timeout, "trunkline:attach-timeout", "the hub did not answer in time", {}});

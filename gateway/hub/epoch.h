@@ -86,6 +86,7 @@ class HubLink::Epoch final : public proton::messaging_handler {
     Device* device = nullptr;
     DeviceLink which = DeviceLink::telemetry;
     pn_link_t* link = nullptr;
+    std::uint64_t serial = 0;  // of the link; addresses are reused
     bool attached = false;
     bool starved = false;   // send() said not now
     bool by_bytes = false;  // and the device is in blocked_
@@ -103,7 +104,7 @@ class HubLink::Epoch final : public proton::messaging_handler {
     SteadyTime deadline;
     DeviceSlot slot;
     DeviceLink which;
-    pn_link_t* link;
+    std::uint64_t serial;
   };
 
   [[nodiscard]] bool working() const { return ready_ && !dying_ && !closing_; }
