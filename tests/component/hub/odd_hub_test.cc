@@ -1,0 +1,144 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "tests/component/hub/odd_hub.h"
+
+#include <proton/annotation_key.hpp>
+#include <proton/binary.hpp>
+#include <proton/map.hpp>
+#include <proton/message.hpp>
+#include <proton/symbol.hpp>
+#include <proton/value.hpp>
+
+#include "tests/component/hub/rig.h"
+
+using namespace trunkline;
+using namespace trunkline::tests;
+using Kind = LinkFault::Kind;
+
+namespace {
+
+struct OddRig : Rig {
+  explicit OddRig(const std::function<void(hub::HubLink::Options&)>& adjust = {}) : hub(io) {
+    hub::HubLink::Options options;
+    options.host = "127.0.0.1";
+    options.address = hub.address();
+    options.ca_file = hub.ca_file();
+    options.gateway_id = "gateway-1";
+    if (adjust) adjust(options);
+    link = std::make_unique<hub::HubLink>(io, options, clock, metrics);
+    link->set_events(*this);
+    slot = add("d");
+  }
+  ~OddRig() override { link.reset(); }
+  void command_link() {
+    connect();
+    online(slot, DeviceLink::commands);
+    link->grant_commands(slot, 10);
+    run_for(std::chrono::milliseconds(20));
+  }
+  OddHub hub;
+  DeviceSlot slot;
+};
+
+std::string command_bytes() {
+  proton::message message;
+  message.body(proton::binary("open"));
+  message.message_annotations().put(proton::symbol("x-opt-sequence-number"), std::uint64_t{5});
+  std::vector<char> bytes;
+  message.encode(bytes);
+  return {bytes.begin(), bytes.end()};
+}
+
+}  // namespace
+
+TEST_CASE("a command that cannot be read is rejected, and touches nothing else", "[I-01]") {
+  OddRig rig;
+  rig.command_link();
+  for (const auto& bytes : {std::string(), std::string("garbage"), std::string("\0\x53\x75\xA0\1x", 6)}) {
+    rig.hub.send_command(bytes);
+    REQUIRE(rig.until([&] { return rig.hub.command_state() != 0; }));
+    CHECK(rig.hub.command_state() == PN_REJECTED);
+  }
+  CHECK(rig.events(rig.slot).commands.empty());
+  rig.hub.send_command(command_bytes());
+  REQUIRE(rig.until([&] { return rig.events(rig.slot).commands.size() == 1; }));
+  CHECK(rig.lost.empty());
+}
+
+TEST_CASE("an outcome is settled by whom the link's settle mode says", "[C-01]") {
+  OddRig rig;
+  const auto mode = GENERATE(PN_RCV_FIRST, PN_RCV_SECOND);
+  rig.hub.settle_mode = mode;
+  rig.command_link();
+  rig.hub.send_command(command_bytes());
+  REQUIRE(rig.until([&] { return rig.events(rig.slot).commands.size() == 1; }));
+  rig.link->settle(rig.events(rig.slot).commands[0].second, Outcome::accepted());
+  REQUIRE(rig.until([&] { return rig.hub.command_state() == PN_ACCEPTED; }));
+  CHECK(rig.hub.command_settled() == (mode == PN_RCV_FIRST));
+  rig.hub.settle_command();
+  rig.hub.send_command(command_bytes());
+  REQUIRE(rig.until([&] { return rig.events(rig.slot).commands.size() == 2; }));
+  CHECK(rig.lost.empty());
+}
+
+TEST_CASE("a command whose lock ended takes no outcome any more") {
+  OddRig rig;
+  rig.command_link();
+  rig.hub.send_command(command_bytes());
+  REQUIRE(rig.until([&] { return rig.events(rig.slot).commands.size() == 1; }));
+  rig.hub.settle_command();
+  rig.run_for(std::chrono::milliseconds(50));
+  rig.link->settle(rig.events(rig.slot).commands[0].second, Outcome::accepted());
+  rig.hub.send_command(command_bytes());
+  REQUIRE(rig.until([&] { return rig.events(rig.slot).commands.size() == 2; }));
+  CHECK(rig.lost.empty());
+}
+
+TEST_CASE("an answer may come before the disposition of its request") {
+  OddRig rig;
+  rig.connect();
+  rig.authorise(rig.slot);
+  REQUIRE(rig.until([&] { return rig.events(rig.slot).authorised == 1; }));
+  rig.authorise(rig.slot);
+  REQUIRE(rig.until([&] { return rig.events(rig.slot).authorised == 2; }));
+  CHECK(rig.events(rig.slot).refused.empty());
+}
+
+TEST_CASE("a put-token whose transfer is rejected is refused without waiting for an answer") {
+  OddRig rig;
+  rig.hub.reject_put_token = true;
+  rig.connect();
+  rig.authorise(rig.slot);
+  REQUIRE(rig.until([&] { return rig.events(rig.slot).refused.size() == 1; }));
+  CHECK(rig.events(rig.slot).refused[0].kind == Kind::protocol);
+  CHECK(rig.lost.empty());
+}
+
+TEST_CASE("an attach that is never answered is that device's matter", "[I-01]") {
+  OddRig rig([](auto& options) { options.put_token_timeout = Milliseconds(200); });
+  rig.hub.answer_device_attach = false;
+  rig.connect();
+  rig.authorise(rig.slot);
+  REQUIRE(rig.until([&] { return rig.events(rig.slot).authorised == 1; }));
+  rig.link->attach(rig.slot, DeviceLink::telemetry);
+  REQUIRE(rig.until([&] { return !rig.events(rig.slot).detached.empty(); }));
+  CHECK(rig.events(rig.slot).detached[0].second.kind == Kind::timeout);
+  CHECK(rig.lost.empty());
+}
+
+TEST_CASE("a hub that refuses $cbs is a lost connection") {
+  OddRig rig;
+  rig.hub.refuse_cbs = true;
+  rig.link->open();
+  REQUIRE(rig.until([&] { return !rig.lost.empty(); }));
+  CHECK(rig.lost[0].condition == "amqp:unauthorized-access");
+  CHECK(rig.ready == 0);
+}
+
+TEST_CASE("a hub that falls silent after its open is left at the limit", "[R-01]") {
+  OddRig rig([](auto& options) { options.handshake_timeout = Milliseconds(300); });
+  rig.hub.silent_after_open = true;
+  rig.link->open();
+  REQUIRE(rig.until([&] { return !rig.lost.empty(); }));
+  CHECK(rig.lost[0].kind == Kind::timeout);
+  CHECK(rig.ready == 0);
+}
