@@ -42,6 +42,16 @@ TEST_CASE("a syntax error has its place", "[config]") {
   CHECK(document.problems[0].text().rfind("f.toml:2:", 0) == 0);
 }
 
+TEST_CASE("a table header that is cut short is a syntax error", "[config]") {
+  for (const auto* text :
+       {"[", "[\n", "[[", "[[\nx = 1", "[=", "[]", "[a.", "[a.\n", "[a", "[[a]", "[ [a]]", "[a]]", "x = [\n"}) {
+    INFO(text);
+    const auto document = parse_document("f", text);
+    CHECK(!document.usable);
+    CHECK(document.problems.at(0).place.line >= 1);
+  }
+}
+
 TEST_CASE("a document too deep is refused and not recursed into", "[config]") {
   std::string dots = "a";
   for (int i = 0; i < 100'000; ++i) dots += ".a";
@@ -56,6 +66,10 @@ TEST_CASE("a document too deep is refused and not recursed into", "[config]") {
 TEST_CASE("bytes that are no text are a problem, not a crash", "[config]") {
   CHECK(!parse_document("f", std::string("a = \"\xFF\"")).usable);
   CHECK(!parse_document("f", std::string("a\0b = 1", 7)).usable);
+  const auto header = parse_document("f", std::string("a = \"\xC3\xBC\"\n[\0hub]", 15));
+  REQUIRE(header.problems.size() == 1);
+  CHECK(header.problems[0].text() == "f:2:2: not valid TOML: a control character; remove it");
+  CHECK(parse_document("f", "# \xC3\xBC \x1b").problems.at(0).place.column == 5);
   CHECK(!parse_document("f", "a = \"\xED\xA0\x80\"").usable);
   CHECK(parse_document("f",
                        "\xEF\xBB\xBF"
