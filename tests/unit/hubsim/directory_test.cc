@@ -86,6 +86,14 @@ TEST_CASE("a token is refused when it is expired, for another hub, unknown, disa
   CHECK(status(hub, token(sr, kKey)) == 404);
 }
 
+TEST_CASE("a port behind the host of the resource is passed over") {
+  const auto hub = directory();
+  CHECK(status(hub, token("hub1.example.net%3A5671", kKey, "iothubowner")) == 200);
+  CHECK(status(hub, token("hub1.example.net%3A5671%2Fdevices%2Fdev-1", kKey)) == 200);
+  CHECK(status(hub, token("hub1.example.net%3A", kKey, "iothubowner")) == 401);
+  CHECK(status(hub, token("hub1.example.net%3Ax1", kKey, "iothubowner")) == 401);
+}
+
 TEST_CASE("a grant covers whole segments below its path") {
   const auto hub = directory();
   const auto device = hub.check(token("hub1.example.net%2Fdevices%2Fdev-1", kKey), kNow).value();
