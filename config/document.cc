@@ -2,7 +2,8 @@
 #include "config/document.h"
 
 #include <algorithm>
-#include <optional>
+
+#include "config/text_check.h"
 
 // toml++ 3.3.0 asserts (with Clang and NDEBUG: assumes) that a key starts behind a "[", and handles the case that it
 // does not right behind the assertion. A slip of the operator must neither abort nor be undefined.
@@ -17,36 +18,8 @@
 namespace trunkline::config {
 namespace {
 
-// Each dot of a key makes a table inside a table, and toml++ limits only brackets. No honest line comes near this.
-constexpr int kMaxDotsInLine = 200;
-
 Mark mark_of(const toml::source_position& position) {
   return {static_cast<std::uint32_t>(position.line), static_cast<std::uint32_t>(position.column)};
-}
-
-struct Fault {
-  Mark mark;
-  std::string_view message;
-};
-
-// What TOML forbids anywhere, and what would nest too deep.
-std::optional<Fault> find_fault(std::string_view text) {
-  Mark mark{1, 0};
-  int dots = 0;
-  for (const char c : text) {
-    const auto byte = static_cast<unsigned char>(c);
-    if ((byte & 0xC0) != 0x80) ++mark.column;
-    if (c == '\n') {
-      ++mark.line;
-      mark.column = 0;
-      dots = 0;
-    } else if ((byte < 0x20 && c != '\t' && c != '\r') || byte == 0x7F) {
-      return Fault{mark, "a control character; remove it"};
-    } else if (c == '.' && ++dots > kMaxDotsInLine) {
-      return Fault{{mark.line, 1}, "more than 200 dots in one line; shorten the key"};
-    }
-  }
-  return std::nullopt;
 }
 
 Node convert(const toml::node& node);
@@ -103,7 +76,7 @@ std::string_view Node::type_name() const {
 Document parse_document(std::string file, std::string_view text) {
   Document out;
   out.file = std::move(file);
-  if (const auto fault = find_fault(text)) {
+  if (const auto fault = find_text_fault(text)) {
     out.problems.push_back(
         {{out.file, fault->mark.line, fault->mark.column}, "not valid TOML: " + std::string(fault->message)});
     return out;
