@@ -7,7 +7,6 @@ verdict.
 """
 
 import contextlib
-import fcntl
 import os
 import random
 import re
@@ -152,23 +151,24 @@ class Process:
 
 
 class Ports:
-    """Free loopback ports below the range from which the kernel takes outgoing ones, locked against other scenarios."""
+    """Free loopback ports below the range from which the kernel takes outgoing ones, kept from other scenarios.
+
+    The name of an abstract Unix socket is the lock: it lives where ports live and leaves nothing behind.
+    """
 
     def __init__(self):
         self._locks = []
-        self._folder = os.path.join(tempfile.gettempdir(), f"trunkline-ports-{os.getuid()}")
-        os.makedirs(self._folder, mode=0o700, exist_ok=True)
 
     def take(self):
         for port in random.sample(range(20000, 32000), 500):
-            lock = os.open(os.path.join(self._folder, str(port)), os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
+            lock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
             try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                lock.bind(f"\0trunkline-e2e-port-{port}")
                 for kind in (socket.SOCK_STREAM, socket.SOCK_DGRAM):
                     with socket.socket(socket.AF_INET, kind) as probe:
                         probe.bind(("127.0.0.1", port))
             except OSError:
-                os.close(lock)
+                lock.close()
                 continue
             self._locks.append(lock)
             return port
@@ -176,7 +176,7 @@ class Ports:
 
     def release(self):
         for lock in self._locks:
-            os.close(lock)
+            lock.close()
         self._locks.clear()
 
 
