@@ -168,7 +168,7 @@ Result<void> Application::start() {
   if (!identities) return fail(identities.error());
   directory_.replace(std::move(*identities));
   const auto depth = spool_->depth();
-  capacity_.occupy(depth.bytes, depth.messages);
+  capacity_.occupy(depth.bytes + depth.dead_letter_bytes, depth.messages + depth.dead_letters);
   make_adapters();
   if (auto added = add_devices(); !added) return added;
 
@@ -281,9 +281,9 @@ void Application::status(std::function<void(std::string)> done) {
 }
 
 void Application::alive(std::function<void(bool, std::string)> done) {
+  // Only a thread that stands still is cured by a restart; a full disk or an absent hub is not.
   look([this, done = std::move(done)](const Snapshot& snapshot) {
-    const auto verdict = judge(snapshot, settings_);
-    done(verdict.level != Verdict::Level::failed, verdict.reason);
+    done(snapshot.store && snapshot.uplink, judge(snapshot, settings_).reason);
   });
 }
 

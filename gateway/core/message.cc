@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "gateway/core/message.h"
 
+#include <algorithm>
+
 namespace trunkline {
 
 std::string_view to_string(Source source) {
@@ -25,19 +27,23 @@ std::string message_id(std::string_view spool_uuid, Position position) {
 }
 
 std::size_t Message::footprint() const {
-  // What the row takes of SQLite's 4 KiB pages ("Database File Format", B-tree pages): small rows share a page and
-  // leave a remainder unused; a large one keeps its head in the page and fills overflow pages of its own.
+  // What the row takes of SQLite's 4 KiB pages ("Database File Format", sections 1.6 and 1.7): small rows share a page
+  // and leave a remainder unused; of a large one a part stays in the page and the rest fills overflow pages of its own.
   constexpr std::size_t kPage = 4096;
-  constexpr std::size_t kUsable = kPage - 12;
   constexpr std::size_t kColumns = 40;
-  constexpr std::size_t kLargestInPage = kPage - 35;
-  constexpr std::size_t kLargestHead = 512;
+  constexpr std::size_t kLargest = kPage - 35;
+  constexpr std::size_t kSmallest = (kPage - 12) * 32 / 255 - 23;
   constexpr std::size_t kOverflow = kPage - 4;
+  const auto share_of_page = [](std::size_t cell) {
+    return kPage / std::max<std::size_t>(1, (kPage - 8) / (cell + 2));
+  };
   std::size_t size = kColumns + telemetry.body.size() + telemetry.content_type.size() +
                      telemetry.content_encoding.size() + telemetry.source_key.size();
   for (const auto& property : telemetry.properties) size += property.name.size() + property.value.size() + 8;
-  if (size <= kLargestInPage) return kPage / (kUsable / size);
-  return kLargestHead + (size + kOverflow - 1) / kOverflow * kPage;
+  if (size <= kLargest) return share_of_page(size);
+  const auto wanted = kSmallest + (size - kSmallest) % kOverflow;
+  const auto in_page = wanted <= kLargest ? wanted : kSmallest;
+  return share_of_page(in_page + 4) + (size - in_page + kOverflow - 1) / kOverflow * kPage;
 }
 
 }  // namespace trunkline

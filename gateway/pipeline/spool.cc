@@ -175,6 +175,7 @@ class Spool::Impl {
     SQLite::Transaction transaction(db_, SQLite::TransactionBehavior::IMMEDIATE);
     for (const auto& message : batch.arrivals) write_row(*insert_, *message);
     std::uint64_t buried = 0;
+    std::uint64_t buried_bytes = 0;
     for (const auto& settlement : batch.settlements) {
       if (settlement.outcome.kind != Outcome::Kind::accepted) {
         bury_->bind(8, std::string(to_string(settlement.outcome.kind)));
@@ -183,6 +184,7 @@ class Spool::Impl {
         bury_->bind(11, static_cast<std::int64_t>(now.time_since_epoch().count()));
         write_row(*bury_, *settlement.message);
         ++buried;
+        buried_bytes += settlement.message->footprint();
       }
       erase_->bind(1, static_cast<std::int64_t>(settlement.message->position.value));
       erase_->exec();
@@ -210,6 +212,7 @@ class Spool::Impl {
     }
     for (const auto& settlement : batch.settlements) forget(*settlement.message);
     depth_.dead_letters += buried;
+    depth_.dead_letter_bytes += buried_bytes;
   }
 
   std::vector<MessagePtr> read(const DeviceId& id, Position after, std::size_t limit, std::size_t max_bytes) {
@@ -297,7 +300,10 @@ class Spool::Impl {
       ++depth_.messages;
       depth_.bytes += slot.footprint;
     }
-    depth_.dead_letters = static_cast<std::uint64_t>(db_.execAndGet("SELECT count(*) FROM dead_letter").getInt64());
+    SQLite::Statement buried(db_, "SELECT count(*), coalesce(sum(footprint), 0) FROM dead_letter");
+    buried.executeStep();
+    depth_.dead_letters = static_cast<std::uint64_t>(buried.getColumn(0).getInt64());
+    depth_.dead_letter_bytes = static_cast<std::uint64_t>(buried.getColumn(1).getInt64());
   }
 
   void write_row(SQLite::Statement& statement, const Message& message) {

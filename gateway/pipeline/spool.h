@@ -53,6 +53,7 @@ class Spool {
     std::uint64_t messages = 0;
     std::uint64_t bytes = 0;  // sum of Message::footprint
     std::uint64_t dead_letters = 0;
+    std::uint64_t dead_letter_bytes = 0;
   };
   struct DeviceDepth {
     DeviceId device;

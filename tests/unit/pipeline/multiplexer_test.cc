@@ -340,7 +340,7 @@ TEST_CASE("what memory does not hold is read back from the spool, in order and w
 }
 
 TEST_CASE("memory is bounded while the hub is away: the rest stays in the spool", "[D-06]") {
-  Bench bench({.attach_rate = 0, .device_memory = 10'000});
+  Bench bench({.attach_rate = 0, .device_memory = 5000});
   const auto slot = bench.mux.add(device_id("a"), 64, false, false);
   for (std::uint64_t i = 1; i <= 1000; ++i) bench.mux.offer(message("a", i, std::string(100, 'x')));
   bench.ready(slot);

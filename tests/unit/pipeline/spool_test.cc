@@ -109,6 +109,7 @@ TEST_CASE("settled messages go, rejected ones to the dead letters, whatever the 
   REQUIRE(sequences(*spool->read(device_id("a"), {}, 10, 100'000)) == std::vector<std::uint64_t>{2, 4});
   REQUIRE(spool->depth().messages == 2);
   REQUIRE(spool->depth().dead_letters == 2);
+  REQUIRE(spool->depth().dead_letter_bytes == 2 * message("a", 1)->footprint());
 }
 
 TEST_CASE("what a device did with a command is kept over a restart", "[C-01]") {
