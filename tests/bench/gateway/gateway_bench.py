@@ -38,11 +38,10 @@ def metric(gateway, name):
 
 
 def raw(scenario, tools, hub, links, options):
-    folder = os.path.dirname(hub.ca_file)
     done = scenario.run(
-        [os.path.join(tools, "trunkline-bench-raw-proton"), "--cert", hub.facts["certificate_file"], "--key",
-         hub.facts["key_file"], "--ca", os.path.join(folder, os.path.basename(hub.ca_file)), "--links", str(links),
-         "--messages", str(options.messages), "--size", str(options.size)], seconds=600)
+        [os.path.join(tools, "trunkline-bench-raw-proton"), "--cert", os.path.join(hub.state, "server.pem"), "--key",
+         os.path.join(hub.state, "server-key.pem"), "--ca", hub.ca_file, "--links", str(links), "--messages",
+         str(options.messages), "--size", str(options.size)], seconds=600)
     return json.loads(done.stdout)
 
 
