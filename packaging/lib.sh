@@ -29,6 +29,15 @@ elapsed() {
   printf '%d:%02d' $((seconds / 60)) $((seconds % 60))
 }
 
+# Every installed Debian knows its own name for 127.0.0.1; a root that debootstrap made does not yet.
+ensure_localhost() {
+  getent hosts localhost >/dev/null && return 0
+  say "  /etc/hosts has no localhost: adding it, as an installed Debian has it"
+  local as_root=()
+  ((EUID == 0)) || as_root=(sudo)
+  printf '127.0.0.1\tlocalhost\n' | "${as_root[@]}" tee -a /etc/hosts >/dev/null
+}
+
 step() {
   step_number=$((step_number + 1))
   printf '[%s] step %d of %d: %s\n' "$(elapsed)" "$step_number" "$steps_total" "$*"

@@ -1,9 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "tests/component/mqtt/broker.h"
 
-#include <arpa/inet.h>
-#include <netinet/in.h>
-#include <sys/socket.h>
 #include <unistd.h>
 
 #include <csignal>
@@ -14,19 +11,6 @@
 namespace trunkline::test {
 
 namespace {
-
-std::uint16_t free_port() {
-  const int fd = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-  sockaddr_in address{};
-  address.sin_family = AF_INET;
-  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-  socklen_t length = sizeof address;
-  auto* generic = reinterpret_cast<sockaddr*>(&address);
-  const bool bound = fd >= 0 && ::bind(fd, generic, length) == 0 && ::getsockname(fd, generic, &length) == 0;
-  if (fd >= 0) ::close(fd);
-  if (!bound) throw std::runtime_error("no free port");
-  return ntohs(address.sin_port);
-}
 
 std::string program_path() {
   // Debian puts it where a user's PATH does not look.
@@ -51,10 +35,10 @@ std::string ScratchDirectory::write(const std::string& name, const std::string& 
   return file(name);
 }
 
-Broker::Broker(std::string extra) : extra_(std::move(extra)), port_(free_port()) {}
+Broker::Broker(std::string extra) : extra_(std::move(extra)) {}
 
 void Broker::start() {
-  std::string config = "listener " + std::to_string(port_) + " 127.0.0.1\n" + extra_ +
+  std::string config = "listener " + std::to_string(port_.value()) + " 127.0.0.1\n" + extra_ +
                        "persistence true\npersistence_location " + directory_.file("") +
                        "\nmax_queued_messages 0\nlog_dest stderr\nlog_type all\n";
   // As root it would become a user that cannot write into our directory.
@@ -74,7 +58,8 @@ void Broker::forget_sessions() {
 
 std::vector<std::string> Broker::client(const std::string& program, const std::string& id,
                                         std::vector<std::string> arguments) const {
-  std::vector<std::string> out{program, "-h", "127.0.0.1", "-p", std::to_string(port_), "-V", "5", "-q", "1", "-i", id};
+  std::vector<std::string> out{program, "-h", "127.0.0.1", "-p", std::to_string(port_.value()), "-V", "5",
+                               "-q",    "1",  "-i",        id};
   out.insert(out.end(), arguments.begin(), arguments.end());
   return out;
 }

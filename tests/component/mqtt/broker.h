@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "tests/component/mqtt/child.h"
+#include "tests/support/reserved_port.h"
 
 namespace trunkline::test {
 
@@ -38,7 +39,7 @@ class Broker {
   void forget_sessions();
 
   [[nodiscard]] Child& log() { return *child_; }
-  [[nodiscard]] std::uint16_t port() const { return port_; }
+  [[nodiscard]] std::uint16_t port() const { return port_.value(); }
   [[nodiscard]] const ScratchDirectory& directory() const { return directory_; }
 
   // mosquitto_pub and mosquitto_sub at this broker with MQTT 5 and QoS 1, as this client.
@@ -52,7 +53,7 @@ class Broker {
  private:
   ScratchDirectory directory_;
   std::string extra_;
-  std::uint16_t port_ = 0;
+  ReservedPort port_;
   std::unique_ptr<Child> child_;
 };
 
