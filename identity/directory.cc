@@ -18,7 +18,7 @@ void Directory::replace(std::vector<Identity> identities) {
   snapshot_.store(std::move(snapshot));
 }
 
-Result<Token> Directory::token(const DeviceId& device, WallTime now) const {
+Result<Token> Directory::token(const DeviceId& device, KeyChoice key, WallTime now) const {
   const auto snapshot = snapshot_.load();
   const auto found = snapshot->find(device);
   if (found == snapshot->end()) {
@@ -29,10 +29,12 @@ Result<Token> Directory::token(const DeviceId& device, WallTime now) const {
   if (!found->second.enabled) {
     return fail(ErrorCode::denied, "device " + device.text() + " is disabled in the identity store");
   }
+  const auto& secret = key == KeyChoice::primary ? found->second.primary : found->second.secondary;
+  if (secret.empty()) return fail(ErrorCode::not_found, "device " + device.text() + " has no secondary key");
   Token token;
   token.audience = hub_host_ + "/devices/" + device.text();
   token.expires = now + token_lifetime_;
-  token.text = sign_token(token.audience, found->second.primary, token.expires);
+  token.text = sign_token(token.audience, secret, token.expires);
   return token;
 }
 

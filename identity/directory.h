@@ -19,7 +19,7 @@ class Directory final : public TokenProvider {
   Directory(std::string hub_host, Milliseconds token_lifetime);
 
   void replace(std::vector<Identity> identities);  // main thread
-  [[nodiscard]] Result<Token> token(const DeviceId& device, WallTime now) const override;
+  [[nodiscard]] Result<Token> token(const DeviceId& device, KeyChoice key, WallTime now) const override;
   [[nodiscard]] bool known(const DeviceId& device) const;
   [[nodiscard]] std::size_t size() const;
 

@@ -147,15 +147,15 @@ void HubLoop::finish_when_settled() {
   uplink_.close();
 }
 
-void HubLoop::on_ready() {
+void HubLoop::on_ready(ConnectionSlot connection) {
   multiplexer_.set_time(parts_.clock.steady());
-  multiplexer_.on_ready();
+  multiplexer_.on_ready(connection);
   schedule();
 }
 
-void HubLoop::on_lost(LinkFault fault) {
+void HubLoop::on_lost(ConnectionSlot connection, LinkFault fault) {
   multiplexer_.set_time(parts_.clock.steady());
-  multiplexer_.on_lost(std::move(fault));
+  multiplexer_.on_lost(connection, std::move(fault));
   if (closing_) {
     io_.stop();
     return;

@@ -55,8 +55,8 @@ class HubLoop final : private UplinkEvents, private StoreRequests {
   void status(std::function<void(const Multiplexer::Status&)> done);
 
  private:
-  void on_ready() override;
-  void on_lost(LinkFault fault) override;
+  void on_ready(ConnectionSlot connection) override;
+  void on_lost(ConnectionSlot connection, LinkFault fault) override;
   void on_authorised(DeviceSlot slot) override;
   void on_refused(DeviceSlot slot, LinkFault fault) override;
   void on_attached(DeviceSlot slot, DeviceLink link) override;

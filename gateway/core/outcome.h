@@ -16,11 +16,15 @@ struct Outcome {
   bool undeliverable_here = false;  // modified only
   std::string condition;            // rejected: the error condition, such as "amqp:not-found"
   std::string description;          // what a person reads; bounded by who fills it
+  Milliseconds retry_after{0};      // released: the hub asks for so much patience (a throttle); 0 if it does not
 
-  static Outcome accepted() { return {Kind::accepted, false, {}, {}}; }
-  static Outcome released(std::string why = {}) { return {Kind::released, false, {}, std::move(why)}; }
+  static Outcome accepted() { return {Kind::accepted, false, {}, {}, {}}; }
+  static Outcome released(std::string why = {}) { return {Kind::released, false, {}, std::move(why), {}}; }
   static Outcome rejected(std::string condition, std::string description) {
-    return {Kind::rejected, false, std::move(condition), std::move(description)};
+    return {Kind::rejected, false, std::move(condition), std::move(description), {}};
+  }
+  static Outcome throttled(Milliseconds retry_after, std::string why) {
+    return {Kind::released, false, {}, std::move(why), retry_after};
   }
   // What a Completion answers that was dropped: exists only inside, and goes out as released.
   static Outcome abandoned() { return released("abandoned"); }

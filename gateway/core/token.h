@@ -15,12 +15,16 @@ struct Token {
   WallTime expires;
 };
 
+// Either of a device's two keys is good at the hub, so that one can be changed while the other works
+// (hub-amqp-protocol.md 2.2).
+enum class KeyChoice { primary, secondary };
+
 // Makes tokens. Owned by the composition root; called by the hub thread; pure computation on an in-memory directory, so
-// it never blocks. not_found: the device has no identity in the store; denied: it is disabled there.
+// it never blocks. not_found: the device has no identity in the store, or not that key; denied: it is disabled there.
 class TokenProvider {
  public:
   virtual ~TokenProvider() = default;
-  [[nodiscard]] virtual Result<Token> token(const DeviceId& device, WallTime now) const = 0;
+  [[nodiscard]] virtual Result<Token> token(const DeviceId& device, KeyChoice key, WallTime now) const = 0;
 };
 
 }  // namespace trunkline

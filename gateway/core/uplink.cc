@@ -4,7 +4,17 @@
 namespace trunkline {
 
 std::string_view to_string(DeviceLink link) {
-  return link == DeviceLink::telemetry ? "telemetry" : "commands";
+  switch (link) {
+    case DeviceLink::telemetry:
+      return "telemetry";
+    case DeviceLink::commands:
+      return "commands";
+    case DeviceLink::methods:
+      return "methods";
+    case DeviceLink::twin:
+      return "twin";
+  }
+  return "telemetry";
 }
 
 std::string_view to_string(LinkFault::Kind kind) {
@@ -27,6 +37,10 @@ std::string_view to_string(LinkFault::Kind kind) {
       return "busy";
     case LinkFault::Kind::timeout:
       return "timeout";
+    case LinkFault::Kind::full:
+      return "full";
+    case LinkFault::Kind::redirect:
+      return "redirect";
     case LinkFault::Kind::stopped:
       return "stopped";
   }

@@ -20,12 +20,21 @@ struct DeviceSlot {
   friend auto operator<=>(const DeviceSlot&, const DeviceSlot&) = default;
 };
 
-// Which of a device's links.
-enum class DeviceLink : std::uint8_t { telemetry, commands };
+// The multiplexer's dense number of a connection, from 0. One is the normal case; past max_devices_per_connection there
+// are more.
+struct ConnectionSlot {
+  std::uint32_t value = 0;
+  friend auto operator<=>(const ConnectionSlot&, const ConnectionSlot&) = default;
+};
+
+// Which of a device's links. methods and twin are pairs, one link each way, attached and ended together.
+enum class DeviceLink : std::uint8_t { telemetry, commands, methods, twin };
+inline constexpr std::size_t kDeviceLinks = 4;
 std::string_view to_string(DeviceLink link);
 
-// Names one command delivery of one connection epoch. A settle that carries an old epoch is ignored.
+// Names one command delivery of one epoch of one connection. A settle that carries an old epoch is ignored.
 struct CommandTag {
+  ConnectionSlot connection;
   std::uint64_t epoch = 0;
   std::uint64_t delivery = 0;
 };
@@ -42,6 +51,8 @@ struct LinkFault {
     protocol,      // our own fault by AMQP's rules: log loudly
     busy,          // the hub is moving or failing: retry
     timeout,       // no answer within our limit
+    full,          // the connection holds as many tokens as the hub allows: another connection is needed
+    redirect,      // the hub wants us at another of its addresses; the uplink goes there at the next open()
     stopped,       // we closed it
   };
   Kind kind = Kind::transport;
@@ -51,16 +62,17 @@ struct LinkFault {
 };
 std::string_view to_string(LinkFault::Kind kind);
 
-// What happens on the uplink. Called on the hub thread, from within the uplink's own dispatch; calling back into Uplink
-// is allowed in every one. After on_lost nothing more comes until the next open().
+// What happens on the uplinks. Called on the hub thread, from within the uplink's own dispatch; calling back into Uplink
+// is allowed in every one. After on_lost nothing more comes of that connection until the next open(); after
+// Uplink::detach nothing more comes of that device on that connection.
 class UplinkEvents {
  public:
   virtual ~UplinkEvents() = default;
-  virtual void on_ready() = 0;                                    // connection open, $cbs attached both ways
-  virtual void on_lost(LinkFault fault) = 0;                      // the connection; every link and delivery with it
+  virtual void on_ready(ConnectionSlot connection) = 0;  // open, $cbs attached both ways
+  virtual void on_lost(ConnectionSlot connection, LinkFault fault) = 0;  // every link and delivery with it
   virtual void on_authorised(DeviceSlot slot) = 0;                // put-token answered 2xx, first time and renewal
   virtual void on_refused(DeviceSlot slot, LinkFault fault) = 0;  // put-token refused, or not answered in time
-  virtual void on_attached(DeviceSlot slot, DeviceLink link) = 0;
+  virtual void on_attached(DeviceSlot slot, DeviceLink link) = 0;  // of a pair: both are
   // A link was refused at attach or ended later, or its AMQP session ended (then once for each attached link).
   // Unsettled deliveries of that link get no outcome.
   virtual void on_detached(DeviceSlot slot, DeviceLink link, LinkFault fault) = 0;
@@ -69,8 +81,8 @@ class UplinkEvents {
   virtual void on_command(DeviceSlot slot, Command command, CommandTag tag) = 0;
 };
 
-// The hub as the multiplexer sees it. HubLink implements it over one AMQP connection; all calls on the hub thread; none
-// blocks; failures come as events. Owned by the composition root.
+// One connection to the hub as the multiplexer sees it. HubLink implements it over AMQP; all calls on the hub thread;
+// none blocks; failures come as events. Owned by the composition root.
 class Uplink {
  public:
   virtual ~Uplink() = default;
@@ -91,6 +103,14 @@ class Uplink {
   virtual void grant_commands(DeviceSlot slot, unsigned credit) = 0;
   virtual void settle(CommandTag tag, const Outcome& outcome) = 0;
   virtual void close() = 0;  // orderly; on_lost(stopped) follows within 2 s
+  virtual void abort(LinkFault why) = 0;  // at once, the peer is not heard any more; on_lost(why) follows
+};
+
+// Makes connections when the multiplexer needs a further one. Hub thread; what it returns lives until the process ends.
+class UplinkFactory {
+ public:
+  virtual ~UplinkFactory() = default;
+  virtual Uplink& uplink(ConnectionSlot connection) = 0;
 };
 
 // Counts a message as the hub does (hub-amqp-protocol.md 5.3): body, values of system properties, names and values of

@@ -201,7 +201,7 @@ void HubLink::Epoch::on_command(Side& side, pn_delivery_t* delivery, std::string
   const auto number = ++last_command_;
   held_[number] = delivery;
   pn_delivery_set_context(delivery, reinterpret_cast<void*>(static_cast<std::uintptr_t>(number)));
-  events().on_command(device.slot, std::move(*command), {number_, number});
+  events().on_command(device.slot, std::move(*command), {shared_.options.connection, number_, number});
 }
 
 void HubLink::Epoch::grant_commands(DeviceSlot slot, unsigned credit) {

@@ -75,7 +75,6 @@ void HubLink::Epoch::close() {
   connection_->close(kCloseLimit);
 }
 
-// Ends the connection for a reason of ours. Proton may still dispatch events; nobody hears of them.
 void HubLink::Epoch::fail(LinkFault fault) {
   if (dying_) return;
   dying_ = true;
@@ -96,7 +95,8 @@ void HubLink::Epoch::check_ready() {
   if (ready_ || dying_ || !cbs_sender_open_ || !cbs_receiver_open_) return;
   ready_ = true;
   watchdog_.cancel();
-  log::info("uplink_connected", {{"epoch", number_},
+  log::info("uplink_connected", {{"connection", shared_.options.connection.value},
+                                 {"epoch", number_},
                                  {"host", shared_.options.host},
                                  {"peer", connection_->peer()},
                                  {"container", amqp::printable(connection_->proton().container_id())}});

@@ -54,6 +54,8 @@ class HubLink::Epoch final : public proton::messaging_handler {
 
   void open();
   void close();
+  // Ends the connection for a reason of ours. Proton may still dispatch events; nobody hears of them.
+  void fail(LinkFault fault);
 
   void authorise(DeviceSlot slot, const DeviceId& device, Token token);
   void attach(DeviceSlot slot, DeviceLink which);
@@ -113,7 +115,6 @@ class HubLink::Epoch final : public proton::messaging_handler {
   [[nodiscard]] static Side* side_of(pn_link_t* link);
 
   void connected(std::unique_ptr<net::Stream> stream);
-  void fail(LinkFault fault);
   void finish(LinkFault fault);
   void check_ready();
   void arm(SteadyTime at);

@@ -93,7 +93,7 @@ void HubLink::Epoch::on_tracker(proton::tracker& tracker) {
       outcome = Outcome::released();
       break;
     case PN_MODIFIED:
-      outcome = Outcome{Outcome::Kind::modified, pn_disposition_is_undeliverable(remote), {}, {}};
+      outcome = Outcome{Outcome::Kind::modified, pn_disposition_is_undeliverable(remote), {}, {}, {}};
       break;
     default:
       break;

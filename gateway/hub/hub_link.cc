@@ -34,17 +34,22 @@ void HubLink::open() {
     epoch_.reset();
     const auto level = fault.kind == LinkFault::Kind::stopped ? log::Level::info : log::Level::warning;
     log::write(level, "uplink_lost",
-               {{"epoch", shared_->epochs},
+               {{"connection", shared_->options.connection.value},
+                {"epoch", shared_->epochs},
                 {"kind", to_string(fault.kind)},
                 {"error", fault.condition},
                 {"text", fault.description}});
-    shared_->events->on_lost(std::move(fault));
+    shared_->events->on_lost(shared_->options.connection, std::move(fault));
   });
   epoch_->open();
 }
 
 void HubLink::close() {
   if (epoch_) epoch_->close();
+}
+
+void HubLink::abort(LinkFault why) {
+  if (epoch_) epoch_->fail(std::move(why));
 }
 
 void HubLink::authorise(DeviceSlot slot, const DeviceId& device, Token token) {

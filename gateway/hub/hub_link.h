@@ -19,6 +19,7 @@ namespace trunkline::hub {
 class HubLink final : public Uplink {
  public:
   struct Options {
+    ConnectionSlot connection;  // what its events call it
     std::string host;  // open.hostname, SNI, certificate name, token audience
     net::Endpoint address;
     std::string ca_file;     // empty: the system's store
@@ -44,6 +45,7 @@ class HubLink final : public Uplink {
   void grant_commands(DeviceSlot slot, unsigned credit) override;
   void settle(CommandTag tag, const Outcome& outcome) override;
   void close() override;
+  void abort(LinkFault why) override;
 
  private:
   class Epoch;

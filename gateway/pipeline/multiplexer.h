@@ -69,8 +69,8 @@ class Multiplexer final : public UplinkEvents {
   void identities_changed();  // devices in quarantine or disabled are tried again at once
   void stop();                // nothing new is sent; what is in flight may still be settled
 
-  void on_ready() override;
-  void on_lost(LinkFault fault) override;
+  void on_ready(ConnectionSlot connection) override;
+  void on_lost(ConnectionSlot connection, LinkFault fault) override;
   void on_authorised(DeviceSlot slot) override;
   void on_refused(DeviceSlot slot, LinkFault fault) override;
   void on_attached(DeviceSlot slot, DeviceLink link) override;

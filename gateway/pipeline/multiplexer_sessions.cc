@@ -32,7 +32,7 @@ bool Multiplexer::wants_session(const DeviceSession& device) const {
 
 // The connection.
 
-void Multiplexer::on_ready() {
+void Multiplexer::on_ready(ConnectionSlot) {
   connection_ = Connection::open;
   ++connections_;
   connects_.add();
@@ -42,7 +42,7 @@ void Multiplexer::on_ready() {
   for (auto& device : devices_) touch(*device);
 }
 
-void Multiplexer::on_lost(LinkFault fault) {
+void Multiplexer::on_lost(ConnectionSlot, LinkFault fault) {
   connection_ = stopping_ ? Connection::stopped : Connection::waiting;
   reconnect_due_ = !stopping_;
   losses_.add();
@@ -171,7 +171,7 @@ void Multiplexer::identities_changed() {
 }
 
 void Multiplexer::authorise(DeviceSession& device) {
-  auto token = tokens_.token(device.id, wall_);
+  auto token = tokens_.token(device.id, KeyChoice::primary, wall_);
   if (!token) {
     if (device.state == SessionState::ready) {
       uplink_.detach(device.slot);

@@ -38,9 +38,11 @@ class FakeUplink final : public Uplink {
   void grant_commands(DeviceSlot slot, unsigned value) override { grants.emplace_back(slot, value); }
   void settle(CommandTag tag, const Outcome& outcome) override { settled.push_back({tag, outcome}); }
   void close() override { ++closes; }
+  void abort(LinkFault) override { ++aborts; }
 
   unsigned opens = 0;
   unsigned closes = 0;
+  unsigned aborts = 0;
   bool credit = false;  // true: credit_left bounds all devices together
   unsigned credit_left = 0;
   std::set<std::uint32_t> no_credit;
@@ -54,11 +56,13 @@ class FakeUplink final : public Uplink {
 
 class FakeTokens final : public TokenProvider {
  public:
-  Result<Token> token(const DeviceId& device, WallTime now) const override {
+  Result<Token> token(const DeviceId& device, KeyChoice key, WallTime now) const override {
+    if (key == KeyChoice::secondary && !secondary.contains(device.text())) return fail(ErrorCode::not_found, "none");
     if (unknown.contains(device.text())) return fail(ErrorCode::not_found, device.text() + " has no identity");
     return Token{"hub/devices/" + device.text(), Secret("token"), now + life};
   }
   std::set<std::string> unknown;
+  std::set<std::string> secondary;  // devices that have one
   Milliseconds life{3'600'000};
 };
 

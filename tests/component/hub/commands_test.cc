@@ -79,11 +79,11 @@ TEST_CASE("an outcome reaches the hub", "[C-01]") {
     CHECK(rig.outcome_of(*sequence) == "completed");
   }
   SECTION("modified, which the hub does not know, as released") {
-    rig.link->settle(tag, Outcome{Outcome::Kind::modified, false, {}, {}});
+    rig.link->settle(tag, Outcome{Outcome::Kind::modified, false, {}, {}, {}});
     CHECK(rig.next().first.sequence == *sequence);
   }
   SECTION("modified and undeliverable here as rejected") {
-    rig.link->settle(tag, Outcome{Outcome::Kind::modified, true, {}, {}});
+    rig.link->settle(tag, Outcome{Outcome::Kind::modified, true, {}, {}, {}});
     CHECK(rig.outcome_of(*sequence) == "rejected");
   }
 }

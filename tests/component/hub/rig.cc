@@ -120,7 +120,7 @@ std::string Rig::control(const std::string& request) {
   return answer;
 }
 
-void Rig::on_lost(LinkFault fault) {
+void Rig::on_lost(ConnectionSlot, LinkFault fault) {
   lost.push_back(std::move(fault));
   if (when_lost) when_lost();
 }

@@ -51,8 +51,8 @@ class Rig : public UplinkEvents {
   const DeviceId& id(DeviceSlot slot) { return devices_.at(slot.value).id; }
   void wrong_key(DeviceSlot slot);
 
-  void on_ready() override { ++ready; }
-  void on_lost(LinkFault fault) override;
+  void on_ready(ConnectionSlot) override { ++ready; }
+  void on_lost(ConnectionSlot, LinkFault fault) override;
   void on_authorised(DeviceSlot slot) override { ++events(slot).authorised; }
   void on_refused(DeviceSlot slot, LinkFault fault) override { events(slot).refused.push_back(std::move(fault)); }
   void on_attached(DeviceSlot slot, DeviceLink which) override { ++events(slot).attached[which]; }

@@ -22,7 +22,7 @@ TEST_CASE("a known device gets a token for itself alone", "[identity][I-02]") {
   Directory directory("hub1.example.net", Milliseconds(3'600'000));
   directory.replace({identity("dev-1")});
   const WallTime now(Milliseconds(1'700'000'000'000 - 3'600'000));
-  const auto token = directory.token(id("dev-1"), now);
+  const auto token = directory.token(id("dev-1"), KeyChoice::primary, now);
   REQUIRE(token);
   CHECK(token->audience == "hub1.example.net/devices/dev-1");
   CHECK(token->expires == now + Milliseconds(3'600'000));
@@ -34,9 +34,9 @@ TEST_CASE("a known device gets a token for itself alone", "[identity][I-02]") {
 
 TEST_CASE("an unknown device and a disabled one get no token, each for its reason", "[identity]") {
   Directory directory("h", Milliseconds(1000));
-  CHECK(directory.token(id("a"), {}).error().code == ErrorCode::not_found);
+  CHECK(directory.token(id("a"), KeyChoice::primary, {}).error().code == ErrorCode::not_found);
   directory.replace({identity("a", false)});
-  CHECK(directory.token(id("a"), {}).error().code == ErrorCode::denied);
+  CHECK(directory.token(id("a"), KeyChoice::primary, {}).error().code == ErrorCode::denied);
   CHECK(directory.known(id("a")));
   CHECK(directory.size() == 1);
 }
@@ -46,7 +46,7 @@ TEST_CASE("a new set of identities replaces the old one as a whole", "[identity]
   directory.replace({identity("a"), identity("b")});
   directory.replace({identity("c")});
   CHECK(!directory.known(id("a")));
-  CHECK(directory.token(id("c"), {}));
+  CHECK(directory.token(id("c"), KeyChoice::primary, {}));
   CHECK(directory.size() == 1);
 }
 

@@ -52,7 +52,7 @@ struct Bench {
 
 TEST_CASE("a device's outcome is committed before it goes up, exactly once", "[C-01]") {
   Bench bench;
-  bench.command(1, {1, 10});
+  bench.command(1, {{}, 1, 10});
   REQUIRE(bench.delivered.size() == 1);
   bench.delivered[0].second(Outcome::accepted());
   REQUIRE(bench.uplink.settled.empty());
@@ -66,17 +66,17 @@ TEST_CASE("a device's outcome is committed before it goes up, exactly once", "[C
 
 TEST_CASE("a redelivery repeats the outcome, not the act, also after a restart", "[C-01]") {
   Bench bench;
-  bench.command(1, {1, 10});
+  bench.command(1, {{}, 1, 10});
   bench.delivered[0].second(Outcome::accepted());
   bench.recorded[0].second(Recorded{true});
-  bench.command(1, {2, 11});
+  bench.command(1, {{}, 2, 11});
   REQUIRE(bench.delivered.size() == 1);
   REQUIRE(bench.uplink.settled.size() == 2);
 
   Bench restarted;
   restarted.router.remember(
       {0}, {device_id("a"), 1, WallTime(Milliseconds(5)), "", Outcome::rejected("x:y", "no"), WallTime{}});
-  restarted.command(1, {1, 1});
+  restarted.command(1, {{}, 1, 1});
   REQUIRE(restarted.delivered.empty());
   REQUIRE(restarted.uplink.settled[0].outcome.kind == Outcome::Kind::rejected);
   REQUIRE(restarted.uplink.settled[0].outcome.condition == "x:y");
@@ -85,14 +85,14 @@ TEST_CASE("a redelivery repeats the outcome, not the act, also after a restart",
 TEST_CASE("the same sequence in a queue that was made anew is another command", "[C-01]") {
   Bench bench;
   bench.router.remember({0}, {device_id("a"), 1, WallTime(Milliseconds(5)), "", Outcome::accepted(), WallTime{}});
-  bench.command(1, {1, 1}, 6);
+  bench.command(1, {{}, 1, 1}, 6);
   REQUIRE(bench.delivered.size() == 1);
 }
 
 TEST_CASE("a redelivery while the device still works settles the newest delivery only", "[C-01]") {
   Bench bench;
-  bench.command(1, {1, 10});
-  bench.command(1, {2, 20});
+  bench.command(1, {{}, 1, 10});
+  bench.command(1, {{}, 2, 20});
   REQUIRE(bench.delivered.size() == 1);
   bench.delivered[0].second(Outcome::accepted());
   bench.recorded[0].second(Recorded{true});
@@ -103,18 +103,18 @@ TEST_CASE("a redelivery while the device still works settles the newest delivery
 TEST_CASE("a released command is not remembered, a dropped one is released, an expired one rejected without a delivery",
           "[C-01]") {
   Bench bench;
-  bench.command(1, {1, 10});
+  bench.command(1, {{}, 1, 10});
   bench.delivered.clear();  // the adapter lost it
   REQUIRE(bench.recorded.empty());
   REQUIRE(bench.uplink.settled.size() == 1);
   REQUIRE(bench.uplink.settled[0].outcome.kind == Outcome::Kind::released);
-  bench.command(1, {1, 11});
+  bench.command(1, {{}, 1, 11});
   REQUIRE(bench.delivered.size() == 1);
 
   Command old{device_id("a")};
   old.sequence = 2;
   old.expires = WallTime(Milliseconds(999'999));
-  bench.router.on_command({0}, std::move(old), {1, 12});
+  bench.router.on_command({0}, std::move(old), {{}, 1, 12});
   REQUIRE(bench.delivered.size() == 1);
   REQUIRE(bench.recorded.size() == 1);
   REQUIRE(bench.recorded[0].first.outcome.kind == Outcome::Kind::rejected);
@@ -122,7 +122,7 @@ TEST_CASE("a released command is not remembered, a dropped one is released, an e
 
 TEST_CASE("an outcome that cannot be committed is not told to the hub", "[C-01]") {
   Bench bench;
-  bench.command(1, {1, 10});
+  bench.command(1, {{}, 1, 10});
   bench.delivered[0].second(Outcome::accepted());
   bench.recorded.clear();
   REQUIRE(bench.uplink.settled.empty());

@@ -244,10 +244,10 @@ class World {
     if (alive.uplink.opens > 0 && !alive.open) {
       alive.uplink.opens = 0;
       if (!calm_ && pick(4) == 0) {
-        alive.mux.on_lost({LinkFault::Kind::transport, "x", "refused", {}});
+        alive.mux.on_lost({}, {LinkFault::Kind::transport, "x", "refused", {}});
       } else {
         alive.open = true;
-        alive.mux.on_ready();
+        alive.mux.on_ready({});
       }
     }
     for (const auto slot : std::exchange(alive.uplink.authorised, {})) alive.mux.on_authorised(slot);
@@ -292,7 +292,7 @@ class World {
     for (const auto& device : devices_) reference_.link_lost(device);
     alive_->uplink.authorised.clear();
     alive_->uplink.attached.clear();
-    alive_->mux.on_lost({LinkFault::Kind::transport, "x", "cut", {}});
+    alive_->mux.on_lost({}, {LinkFault::Kind::transport, "x", "cut", {}});
   }
 
   void detach() {

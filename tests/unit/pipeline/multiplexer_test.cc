@@ -34,7 +34,7 @@ struct Bench {
   // Connects and brings the device to a ready telemetry link.
   void ready(DeviceSlot slot) {
     tick();
-    mux.on_ready();
+    mux.on_ready({});
     tick();
     mux.on_authorised(slot);
     tick();
@@ -66,7 +66,7 @@ TEST_CASE("a device is authorised before its link is attached, and only when it 
   const auto slot = bench.mux.add(device_id("a"), 64, false, false);
   bench.tick();
   REQUIRE(bench.uplink.opens == 1);
-  bench.mux.on_ready();
+  bench.mux.on_ready({});
   bench.tick();
   REQUIRE(bench.uplink.authorised.empty());
   bench.mux.offer(message("a", 1));
@@ -87,7 +87,7 @@ TEST_CASE("messages of one device are sent in the order received, devices take t
   const auto a = bench.mux.add(device_id("a"), 64, false, false);
   const auto b = bench.mux.add(device_id("b"), 64, false, false);
   bench.tick();
-  bench.mux.on_ready();
+  bench.mux.on_ready({});
   for (std::uint64_t i = 1; i <= 3; ++i) bench.mux.offer(message("a", i));
   bench.mux.offer(message("b", 4));
   bench.tick();
@@ -170,7 +170,7 @@ TEST_CASE("after a lost connection the unsettled messages are sent again in orde
   for (std::uint64_t i = 1; i <= 4; ++i) bench.mux.offer(message("a", i));
   bench.ready(slot);
   bench.mux.on_outcome(slot, Position::make(1, 2), Outcome::accepted());
-  bench.mux.on_lost(fault(LinkFault::Kind::transport));
+  bench.mux.on_lost({}, fault(LinkFault::Kind::transport));
   REQUIRE(bench.mux.in_flight() == 0);
   REQUIRE(bench.count("uplink_requeued_total") == 3);
   bench.uplink.sent.clear();
@@ -178,7 +178,7 @@ TEST_CASE("after a lost connection the unsettled messages are sent again in orde
   REQUIRE(bench.uplink.opens == 1);
   bench.pass(1s);
   REQUIRE(bench.uplink.opens == 2);
-  bench.mux.on_ready();
+  bench.mux.on_ready({});
   bench.tick();
   REQUIRE(bench.uplink.sent.empty());
   bench.mux.on_authorised(slot);
@@ -196,7 +196,7 @@ TEST_CASE("reconnecting backs off with jitter and never opens twice at the same 
     const auto opens = bench.uplink.opens;
     bench.pass(1h);
     REQUIRE(bench.uplink.opens == opens);  // an attempt is under way
-    bench.mux.on_lost(fault(LinkFault::Kind::transport));
+    bench.mux.on_lost({}, fault(LinkFault::Kind::transport));
     const auto next = bench.tick();
     REQUIRE(bench.uplink.opens == opens);
     REQUIRE(next >= bench.now + 100ms);
@@ -214,7 +214,7 @@ TEST_CASE("a refused token puts that device in quarantine and touches nobody els
   bench.mux.offer(message("bad", 1));
   bench.mux.offer(message("good", 2));
   bench.tick();
-  bench.mux.on_ready();
+  bench.mux.on_ready({});
   bench.tick();
   bench.mux.on_refused(bad, fault(LinkFault::Kind::unauthorised));
   bench.mux.on_authorised(good);
@@ -245,7 +245,7 @@ TEST_CASE("a detached link restarts that device only, with its messages in order
   const auto a = bench.mux.add(device_id("a"), 64, false, false);
   const auto b = bench.mux.add(device_id("b"), 64, false, false);
   bench.tick();
-  bench.mux.on_ready();
+  bench.mux.on_ready({});
   for (std::uint64_t i = 1; i <= 2; ++i) bench.mux.offer(message("a", i));
   bench.mux.offer(message("b", 3));
   bench.tick();
@@ -286,7 +286,7 @@ TEST_CASE("a device without identity is disabled and named until the store chang
   bench.mux.add(device_id("a"), 64, false, false);
   bench.mux.offer(message("a", 1));
   bench.tick();
-  bench.mux.on_ready();
+  bench.mux.on_ready({});
   bench.tick();
   REQUIRE(bench.uplink.authorised.empty());
   REQUIRE(bench.mux.status().devices[0].state == SessionState::disabled);
@@ -355,7 +355,7 @@ TEST_CASE("a device without credit does not hold up the others", "[I-01]") {
   const auto b = bench.mux.add(device_id("b"), 64, false, false);
   bench.uplink.no_credit.insert(a.value);
   bench.tick();
-  bench.mux.on_ready();
+  bench.mux.on_ready({});
   bench.mux.offer(message("a", 1));
   bench.mux.offer(message("b", 2));
   bench.tick();
@@ -380,7 +380,7 @@ TEST_CASE("attaches are paced", "[R-01]") {
     bench.mux.offer(message(name, static_cast<std::uint64_t>(i) + 1));
   }
   bench.tick();
-  bench.mux.on_ready();
+  bench.mux.on_ready({});
   bench.tick();
   REQUIRE(bench.uplink.authorised.size() == 1);
   for (int i = 0; i < 10; ++i) bench.pass(100ms);
@@ -392,7 +392,7 @@ TEST_CASE("command credit follows presence, one at a time, and waits 1, 5, 30 s 
   Bench bench;
   const auto slot = bench.mux.add(device_id("a"), 64, true, false);
   bench.tick();
-  bench.mux.on_ready();
+  bench.mux.on_ready({});
   bench.tick();
   REQUIRE(bench.uplink.authorised.empty());
   bench.mux.presence(device_id("a"), Presence::reachable);
@@ -405,7 +405,7 @@ TEST_CASE("command credit follows presence, one at a time, and waits 1, 5, 30 s 
   REQUIRE(bench.uplink.grants == std::vector{std::pair(slot, 1u)});
   for (const auto wait : {1000ms, 5000ms, 30'000ms, 30'000ms}) {
     const auto grants = bench.uplink.grants.size();
-    bench.mux.on_command(slot, command("a", 1), {1, 1});
+    bench.mux.on_command(slot, command("a", 1), {{}, 1, 1});
     bench.tick();
     REQUIRE(bench.uplink.grants.size() == grants);
     bench.mux.command_finished(slot, Outcome::Kind::released);
