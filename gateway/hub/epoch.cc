@@ -57,6 +57,7 @@ void HubLink::Epoch::connected(std::unique_ptr<net::Stream> stream) {
   options.container_id = shared_.options.gateway_id;
   options.virtual_host = shared_.options.host;
   options.idle_timeout = shared_.options.idle_timeout;
+  options.sasl_anonymous = dialect().sasl == Dialect::Sasl::anonymous;
   options.on_bytes = [this](pn_delivery_t* delivery, std::string_view bytes) { on_bytes(delivery, bytes); };
   connection_ = std::make_unique<amqp::Connection>(std::move(stream), std::move(options), *this,
                                                    [this](const amqp::EndReason& reason) {
@@ -92,7 +93,7 @@ void HubLink::Epoch::finish(LinkFault fault) {
 }
 
 void HubLink::Epoch::check_ready() {
-  if (ready_ || dying_ || !cbs_sender_open_ || !cbs_receiver_open_) return;
+  if (ready_ || dying_ || (takes_tokens() && !(cbs_sender_open_ && cbs_receiver_open_))) return;
   ready_ = true;
   watchdog_.cancel();
   log::info("uplink_connected", {{"connection", shared_.options.connection.value},
@@ -100,7 +101,7 @@ void HubLink::Epoch::check_ready() {
                                  {"host", shared_.options.host},
                                  {"peer", connection_->peer()},
                                  {"container", amqp::printable(connection_->proton().container_id())}});
-  events().on_ready();
+  events().on_ready(shared_.options.connection);
 }
 
 void HubLink::Epoch::arm(SteadyTime at) {
@@ -127,14 +128,14 @@ void HubLink::Epoch::housekeep() {
     const auto pending = attaching_.front();
     attaching_.pop_front();
     auto* device = find(pending.slot);
-    auto& side = device->side(pending.which);
-    if (side.link == nullptr || side.serial != pending.serial || side.attached) continue;
-    give_up(side);
+    auto& channel = device->channel(pending.which);
+    if (!channel.exists() || channel.serial != pending.serial || channel.attached) continue;
+    give_up(channel);
     connection_->wake();
     detached(*device, pending.which, {Kind::timeout, "trunkline:attach-timeout", "the hub did not answer in time", {}});
   }
   retry_blocked();
-  write_put_tokens();
+  if (takes_tokens()) write_put_tokens();
   if (!attaching_.empty()) arm(attaching_.front().deadline);
 }
 
@@ -142,8 +143,8 @@ HubLink::Epoch::Device* HubLink::Epoch::find(DeviceSlot slot) {
   return slot.value < devices_.size() ? devices_[slot.value].get() : nullptr;
 }
 
-HubLink::Epoch::Side* HubLink::Epoch::side_of(pn_link_t* link) {
-  return static_cast<Side*>(pn_link_get_context(link));
+HubLink::Epoch::Channel* HubLink::Epoch::channel_of(pn_link_t* link) {
+  return static_cast<Channel*>(pn_link_get_context(link));
 }
 
 }  // namespace trunkline::hub

@@ -5,6 +5,7 @@
 #include <proton/link.h>
 #include <proton/session.h>
 
+#include <array>
 #include <boost/asio/steady_timer.hpp>
 #include <deque>
 #include <functional>
@@ -21,6 +22,7 @@
 
 #include "gateway/amqp/connection.h"
 #include "gateway/hub/command_codec.h"
+#include "gateway/hub/dialect.h"
 #include "gateway/hub/hub_link.h"
 #include "gateway/hub/put_tokens.h"
 #include "gateway/hub/slab.h"
@@ -37,6 +39,7 @@ struct HubLink::Shared {
   Metric& put_tokens;
   Metric& commands;
   Metric& commands_malformed;
+  Metric& unhandled;
   TelemetryEncoder encoder;
   CommandDecoder decoder;
   UplinkEvents* events = nullptr;
@@ -83,24 +86,30 @@ class HubLink::Epoch final : public proton::messaging_handler {
 
  private:
   struct Device;
-  // One of a device's links. Its address is the context of its pn_link_t, which is null for a link that we gave up.
-  struct Side {
+  // What a DeviceLink names: a link, or a pair that is attached and given up as one. Its address is the context of each
+  // pn_link_t of it, which is null for a link that we gave up.
+  struct Channel {
     Device* device = nullptr;
     DeviceLink which = DeviceLink::telemetry;
-    pn_link_t* link = nullptr;
-    std::uint64_t serial = 0;  // of the link; addresses are reused
+    pn_link_t* sender = nullptr;
+    pn_link_t* receiver = nullptr;
+    std::uint64_t serial = 0;     // of the attach; addresses are reused
+    std::uint8_t unanswered = 0;  // links that the hub has not attached yet
     bool attached = false;
     bool starved = false;   // send() said not now
     bool by_bytes = false;  // and the device is in blocked_
+
+    [[nodiscard]] bool exists() const { return sender != nullptr || receiver != nullptr; }
   };
   // Lives as long as the epoch, once authorised.
   struct Device {
     DeviceSlot slot;
     DeviceId id;
     std::optional<proton::session> session;
-    Side telemetry;
-    Side commands;
-    [[nodiscard]] Side& side(DeviceLink which) { return which == DeviceLink::telemetry ? telemetry : commands; }
+    std::array<Channel, kDeviceLinks> channels;
+
+    Device(DeviceSlot number, const DeviceId& name);
+    [[nodiscard]] Channel& channel(DeviceLink which) { return channels[static_cast<std::size_t>(which)]; }
   };
   struct PendingAttach {
     SteadyTime deadline;
@@ -111,8 +120,10 @@ class HubLink::Epoch final : public proton::messaging_handler {
 
   [[nodiscard]] bool working() const { return ready_ && !dying_ && !closing_; }
   [[nodiscard]] UplinkEvents& events() { return *shared_.events; }
+  [[nodiscard]] const Dialect& dialect() const { return *shared_.options.dialect; }
+  [[nodiscard]] bool takes_tokens() const { return !dialect().token_node.empty(); }
   [[nodiscard]] Device* find(DeviceSlot slot);
-  [[nodiscard]] static Side* side_of(pn_link_t* link);
+  [[nodiscard]] static Channel* channel_of(pn_link_t* link);
 
   void connected(std::unique_ptr<net::Stream> stream);
   void finish(LinkFault fault);
@@ -130,12 +141,13 @@ class HubLink::Epoch final : public proton::messaging_handler {
   void on_link_open(pn_link_t* link, pn_terminus_t* far);
   void on_link_end(pn_link_t* link);
   void on_tracker(proton::tracker& tracker);
-  void on_command(Side& side, pn_delivery_t* delivery, std::string_view bytes);
-  void give_up(Side& side);
-  void forget_deliveries(pn_link_t* link);
+  void on_command(const Device& device, pn_delivery_t* delivery, std::string_view bytes);
+  void open_links(Channel& channel);
+  void give_up(Channel& channel);
+  void give_up(pn_link_t* link);
   void detached(const Device& device, DeviceLink which, LinkFault fault);
-  [[nodiscard]] bool may_send(const Side& side) const;
-  void offer_sendable(Side& side);
+  [[nodiscard]] bool may_send(const Channel& channel) const;
+  void offer_sendable(Channel& channel);
   void retry_blocked();
 
   Shared& shared_;

@@ -2,6 +2,7 @@
 // $cbs: its links, put-token requests and their answers (hub-amqp-protocol.md 3).
 #include <proton/disposition.h>
 
+#include <boost/asio/post.hpp>
 #include <proton/annotation_key.hpp>
 #include <proton/connection.hpp>
 #include <proton/map.hpp>
@@ -14,7 +15,6 @@
 #include <proton/target_options.hpp>
 
 #include "gateway/base/log.h"
-#include "gateway/hub/dialect.h"
 #include "gateway/hub/epoch.h"
 #include "gateway/hub/errors.h"
 
@@ -33,11 +33,11 @@ void* to_context(std::uint64_t number) {
 // A session of its own, so that no device's trouble reaches it.
 void HubLink::Epoch::open_cbs(proton::connection& connection) {
   auto session = connection.open_session();
+  const std::string node(dialect().token_node);
   cbs_sender_ =
-      amqp::handle<pn_link_t>(session.open_sender(kCbsAddress, proton::sender_options().name("cbs-sender-" + name_)));
+      amqp::handle<pn_link_t>(session.open_sender(node, proton::sender_options().name("cbs-sender-" + name_)));
   cbs_receiver_ = amqp::handle<pn_link_t>(session.open_receiver(
-      kCbsAddress,
-      proton::receiver_options().name("cbs-receiver-" + name_).credit_window(kAnswerCredit).auto_accept(false)));
+      node, proton::receiver_options().name("cbs-receiver-" + name_).credit_window(kAnswerCredit).auto_accept(false)));
   connection_->wake();
 }
 
@@ -45,10 +45,12 @@ void HubLink::Epoch::authorise(DeviceSlot slot, const DeviceId& device, Token to
   if (!working()) return;
   if (slot.value >= devices_.size()) devices_.resize(slot.value + 1);
   auto& entry = devices_[slot.value];
-  if (!entry) {
-    entry.reset(new Device{slot, device, {}, {}, {}});
-    entry->telemetry = Side{.device = entry.get(), .which = DeviceLink::telemetry};
-    entry->commands = Side{.device = entry.get(), .which = DeviceLink::commands};
+  if (!entry) entry = std::make_unique<Device>(slot, device);
+  if (!takes_tokens()) {
+    boost::asio::post(shared_.io, [this, alive = std::weak_ptr(alive_), slot] {
+      if (!alive.expired() && working()) events().on_authorised(slot);
+    });
+    return;
   }
   put_tokens_.request(slot, std::move(token), shared_.clock.steady());
   write_put_tokens();
@@ -61,11 +63,11 @@ void HubLink::Epoch::write_put_tokens() {
     if (!request) break;
     message_.clear();
     message_.id(request->message_id);
-    message_.to(kCbsAddress);
+    message_.to(std::string(dialect().token_node));
     message_.reply_to("cbs");
     message_.properties().put("operation", "put-token");
-    message_.properties().put("type", kTokenType);
-    message_.properties().put("name", request->token.audience);
+    message_.properties().put("type", std::string(dialect().token_type));
+    message_.properties().put("name", dialect().audience_of(shared_.options.host, find(request->slot)->id));
     message_.body(std::string(request->token.text.reveal()));
     message_.encode(encoded_);
     const auto tag = ++last_tag_;

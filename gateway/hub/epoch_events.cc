@@ -17,7 +17,9 @@ namespace trunkline::hub {
 using amqp::handle;
 
 void HubLink::Epoch::on_connection_open(proton::connection& connection) {
-  if (!dying_ && !closing_) open_cbs(connection);
+  if (dying_ || closing_) return;
+  if (takes_tokens()) return open_cbs(connection);
+  check_ready();
 }
 
 void HubLink::Epoch::on_sender_open(proton::sender& sender) {
@@ -38,9 +40,10 @@ void HubLink::Epoch::on_link_open(pn_link_t* link, pn_terminus_t* far) {
     cbs_sender_open_ = true;
   } else if (link == cbs_receiver_) {
     cbs_receiver_open_ = true;
-  } else if (auto* side = side_of(link)) {
-    side->attached = true;
-    events().on_attached(side->device->slot, side->which);
+  } else if (auto* channel = channel_of(link)) {
+    if (--channel->unanswered > 0) return;
+    channel->attached = true;
+    events().on_attached(channel->device->slot, channel->which);
     return;
   }
   check_ready();
@@ -51,8 +54,8 @@ void HubLink::Epoch::on_sendable(proton::sender& sender) {
   auto* link = handle<pn_link_t>(sender);
   if (link == cbs_sender_) {
     if (working()) write_put_tokens();
-  } else if (auto* side = side_of(link)) {
-    offer_sendable(*side);
+  } else if (auto* channel = channel_of(link)) {
+    offer_sendable(*channel);
   }
 }
 
@@ -76,8 +79,8 @@ void HubLink::Epoch::on_tracker(proton::tracker& tracker) {
   if (dying_ || context == nullptr) return;
   auto* link = pn_delivery_link(delivery);
   if (link == cbs_sender_) return on_put_token_settled(delivery);
-  auto* side = side_of(link);
-  if (side == nullptr) return;
+  auto* channel = channel_of(link);
+  if (channel == nullptr) return;
   auto* remote = pn_delivery_remote(delivery);
   Outcome outcome = Outcome::released("settled without an outcome");
   switch (pn_delivery_remote_state(delivery)) {
@@ -101,16 +104,20 @@ void HubLink::Epoch::on_tracker(proton::tracker& tracker) {
   const auto position = in_flight_.take(context);
   pn_delivery_set_context(delivery, nullptr);
   pn_delivery_settle(delivery);
-  events().on_outcome(side->device->slot, position, std::move(outcome));
-  if (!dying_) offer_sendable(*side);
+  events().on_outcome(channel->device->slot, position, std::move(outcome));
+  if (!dying_) offer_sendable(*channel);
 }
 
 void HubLink::Epoch::on_bytes(pn_delivery_t* delivery, std::string_view bytes) {
   if (dying_) return;
   auto* link = pn_delivery_link(delivery);
   if (link == cbs_receiver_) return on_put_token_answer(delivery, bytes);
-  if (auto* side = side_of(link)) return on_command(*side, delivery, bytes);
-  amqp::release(delivery);  // of a link that we gave up
+  const auto* channel = channel_of(link);
+  if (channel == nullptr) return amqp::release(delivery);  // of a link that we gave up
+  if (channel->which == DeviceLink::commands) return on_command(*channel->device, delivery, bytes);
+  shared_.unhandled.add();
+  log::debug("request_unhandled", {{"device", channel->device->id.text()}, {"link", to_string(channel->which)}});
+  amqp::release(delivery);
 }
 
 // The hub forgets a command: it confirms our outcome (it asked for that with settle mode second), or its lock ended.
@@ -139,10 +146,10 @@ void HubLink::Epoch::on_link_end(pn_link_t* link) {
   pn_link_close(link);
   if (dying_ || closing_) return;
   if (link == cbs_sender_ || link == cbs_receiver_) return fail(connection_fault(condition));
-  auto* side = side_of(link);
-  if (side != nullptr) give_up(*side);
+  auto* channel = channel_of(link);
+  if (channel != nullptr) give_up(*channel);
   amqp::free_link(link);
-  if (side != nullptr) detached(*side->device, side->which, device_fault(condition));
+  if (channel != nullptr) detached(*channel->device, channel->which, device_fault(condition));
 }
 
 void HubLink::Epoch::on_session_close(proton::session& session) {
@@ -153,10 +160,10 @@ void HubLink::Epoch::on_session_close(proton::session& session) {
   auto* device = static_cast<Device*>(pn_session_get_context(raw));
   std::vector<DeviceLink> ended;
   if (device != nullptr) {
-    for (const auto which : {DeviceLink::telemetry, DeviceLink::commands}) {
-      if (device->side(which).link == nullptr) continue;
-      give_up(device->side(which));
-      ended.push_back(which);
+    for (auto& channel : device->channels) {
+      if (!channel.exists()) continue;
+      give_up(channel);
+      ended.push_back(channel.which);
     }
     device->session.reset();
   }

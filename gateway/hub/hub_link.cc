@@ -16,6 +16,8 @@ HubLink::HubLink(boost::asio::io_context& io, Options options, const Clock& cloc
           .commands = metrics.metric("uplink_commands_total", "Cloud-to-device messages received"),
           .commands_malformed = metrics.metric("uplink_commands_malformed_total",
                                                "Cloud-to-device messages that could not be read and were rejected"),
+          .unhandled =
+              metrics.metric("uplink_unhandled_total", "Messages on method and twin links, which nobody takes"),
           .encoder = TelemetryEncoder(options.spool_uuid),
           .decoder = {},
       }) {}

@@ -12,6 +12,9 @@
 
 namespace trunkline::hub {
 
+struct Dialect;
+const Dialect& iot_hub();
+
 // The IoT Hub dialect over one AMQP connection: TLS, SASL ANONYMOUS, $cbs, a session and links per device. Implements
 // Uplink; owned by the composition root, used and called back on the hub thread only (the io_context's). One connection
 // epoch per open(); events of an older epoch never arrive. A watchdog of `handshake_timeout` runs from open() to
@@ -20,7 +23,7 @@ class HubLink final : public Uplink {
  public:
   struct Options {
     ConnectionSlot connection;  // what its events call it
-    std::string host;  // open.hostname, SNI, certificate name, token audience
+    std::string host;           // open.hostname, SNI, certificate name, token audience
     net::Endpoint address;
     std::string ca_file;     // empty: the system's store
     std::string gateway_id;  // container-id
@@ -30,6 +33,7 @@ class HubLink final : public Uplink {
     Milliseconds idle_timeout{60'000};
     unsigned max_put_tokens = 30;  // outstanding at the same time; more wait in order of request
     std::size_t session_outgoing_limit = 64 * 1024;
+    const Dialect* dialect = &iot_hub();
   };
 
   HubLink(boost::asio::io_context& io, Options options, const Clock& clock, Metrics& metrics);

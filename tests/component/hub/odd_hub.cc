@@ -49,6 +49,7 @@ void OddHub::on_sender_open(proton::sender& sender) {
   const auto address = sender.source().address();
   auto* link = amqp::handle<pn_link_t>(sender);
   if (address != "$cbs" && !answer_device_attach) return;
+  attached[address + "/in"] = {sender.properties(), link};
   if (address != "$cbs") {
     commands_ = link;
     pn_link_set_rcv_settle_mode(link, settle_mode);
@@ -60,14 +61,15 @@ void OddHub::on_sender_open(proton::sender& sender) {
 
 void OddHub::on_receiver_open(proton::receiver& receiver) {
   const auto address = receiver.target().address();
-  if (address == "$cbs" && refuse_cbs) {
-    auto* link = amqp::handle<pn_link_t>(receiver);
+  auto* link = amqp::handle<pn_link_t>(receiver);
+  if ((address == "$cbs" && refuse_cbs) || address == refuse_sender_at) {
     pn_terminus_set_type(pn_link_target(link), PN_UNSPECIFIED);
     pn_link_open(link);
     receiver.close(proton::error_condition("amqp:unauthorized-access", "no"));
     return;
   }
   if (address != "$cbs" && !answer_device_attach) return;
+  attached[address + "/out"] = {receiver.properties(), link};
   receiver.open(proton::receiver_options()
                     .target(proton::target_options().address(address))
                     .credit_window(10)
@@ -85,6 +87,20 @@ void OddHub::on_message(proton::delivery& delivery, proton::message& message) {
   answer.properties().put("status-description", "OK");
   answers_.send(answer, proton::binary("a" + std::to_string(++tag_)));
   amqp::accept(raw);
+}
+
+void OddHub::send(const std::string& address, const std::string& body) {
+  proton::message message;
+  message.body(proton::binary(body));
+  std::vector<char> bytes;
+  message.encode(bytes);
+  auto* link = attached.at(address + "/in").link;
+  const auto tag = "s" + std::to_string(++tag_);
+  auto* delivery = pn_delivery(link, pn_dtag(tag.data(), tag.size()));
+  pn_link_send(link, bytes.data(), bytes.size());
+  pn_link_advance(link);
+  pn_delivery_settle(delivery);
+  wake();
 }
 
 void OddHub::send_command(const std::string& bytes, bool settled) {

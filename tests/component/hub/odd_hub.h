@@ -2,9 +2,12 @@
 #pragma once
 
 #include <functional>
+#include <map>
 #include <memory>
 #include <proton/messaging_handler.hpp>
 #include <proton/sender.hpp>
+#include <proton/symbol.hpp>
+#include <proton/value.hpp>
 #include <string>
 
 #include "gateway/amqp/connection.h"
@@ -30,7 +33,17 @@ class OddHub final : public proton::messaging_handler {
   [[nodiscard]] bool command_settled() const { return pn_delivery_settled(command_); }
   void settle_command();
 
+  // What a client attached, by "address/out" or "address/in" as the client sees it.
+  struct Attached {
+    std::map<proton::symbol, proton::value> properties;
+    pn_link_t* link = nullptr;
+  };
+  std::map<std::string, Attached> attached;
+  // Puts a message with that body on a link that the hub sends on.
+  void send(const std::string& address, const std::string& body);
+
   bool refuse_cbs = false;
+  std::string refuse_sender_at;  // refuses the hub's side of that client's sender
   bool answer_device_attach = true;
   bool reject_put_token = false;
   bool silent_after_open = false;

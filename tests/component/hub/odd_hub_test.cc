@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "tests/component/hub/odd_hub.h"
+#include "tests/component/hub/odd_rig.h"
 
 #include <proton/annotation_key.hpp>
 #include <proton/binary.hpp>
@@ -8,36 +8,11 @@
 #include <proton/symbol.hpp>
 #include <proton/value.hpp>
 
-#include "tests/component/hub/rig.h"
-
 using namespace trunkline;
 using namespace trunkline::tests;
 using Kind = LinkFault::Kind;
 
 namespace {
-
-struct OddRig : Rig {
-  explicit OddRig(const std::function<void(hub::HubLink::Options&)>& adjust = {}) : hub(io) {
-    hub::HubLink::Options options;
-    options.host = "127.0.0.1";
-    options.address = hub.address();
-    options.ca_file = hub.ca_file();
-    options.gateway_id = "gateway-1";
-    if (adjust) adjust(options);
-    link = std::make_unique<hub::HubLink>(io, options, clock, metrics);
-    link->set_events(*this);
-    slot = add("d");
-  }
-  ~OddRig() override { link.reset(); }
-  void command_link() {
-    connect();
-    online(slot, DeviceLink::commands);
-    link->grant_commands(slot, 10);
-    run_for(std::chrono::milliseconds(20));
-  }
-  OddHub hub;
-  DeviceSlot slot;
-};
 
 std::string command_bytes() {
   proton::message message;

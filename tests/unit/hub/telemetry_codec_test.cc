@@ -90,9 +90,3 @@ TEST_CASE("a message's size is never counted lower than the hub does") {
   CHECK(sizer.size(message.telemetry) <= counted + 64);
   CHECK(sizer.limit() == 256 * 1024);
 }
-
-TEST_CASE("a link's address holds the id percent-encoded once") {
-  CHECK(hub::node_address(DeviceLink::telemetry, *DeviceId::parse("boiler-7")) == "/devices/boiler-7/messages/events");
-  CHECK(hub::node_address(DeviceLink::commands, *DeviceId::parse("a%41#?")) ==
-        "/devices/a%2541%23%3F/messages/devicebound");
-}
