@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "tests/hubsim/command_line.h"
 
+#include <charconv>
+
 namespace trunkline::hubsim {
 namespace {
 
@@ -15,7 +17,15 @@ Result<NamedKey> named_key(const std::string& option, const std::string& text) {
 
 Result<void> apply(HubOptions& options, const std::string& option, const std::string& value) {
   if (option == "--listen") {
-    options.listen = value;
+    if (options.listen.empty()) {
+      options.listen = value;
+    } else {
+      options.also_listen.push_back(value);
+    }
+  } else if (option == "--max-tokens") {
+    const auto* end = value.data() + value.size();
+    const auto number = std::from_chars(value.data(), end, options.limits.tokens_per_connection);
+    if (number.ec != std::errc() || number.ptr != end) return fail(ErrorCode::invalid, "--max-tokens wants a number");
   } else if (option == "--hub-name") {
     options.hub_name = value;
   } else if (option == "--state") {
@@ -41,7 +51,7 @@ Result<void> apply(HubOptions& options, const std::string& option, const std::st
 
 Result<CommandLine> parse_command_line(const std::vector<std::string>& arguments) {
   CommandLine line;
-  line.options.listen = "127.0.0.1:5671";
+  line.options.listen.clear();
   line.options.hub_name.clear();
   for (std::size_t i = 0; i < arguments.size(); ++i) {
     const auto& argument = arguments[i];
@@ -74,6 +84,7 @@ Result<CommandLine> parse_command_line(const std::vector<std::string>& arguments
     return line;
   }
   if (line.options.hub_name.empty()) return fail(ErrorCode::invalid, "--hub-name is missing");
+  if (line.options.listen.empty()) line.options.listen = "127.0.0.1:5671";
   if (line.options.state_directory.empty()) return fail(ErrorCode::invalid, "--state is missing");
   return line;
 }
@@ -86,10 +97,11 @@ std::string help_text() {
 
   --hub-name NAME        the hub's host name; without a dot, ".azure-devices.net" is put behind it
   --state DIR            where its CA (ca.pem) and server certificate are made and kept
-  --listen HOST:PORT     127.0.0.1:5671 if not given; port 0 chooses a free one
+  --listen HOST:PORT     127.0.0.1:5671 if not given; port 0 chooses a free one; may be repeated, the first is the hub's
   --device ID:KEY        a device and its base64 key; any number
   --policy NAME:KEY      a shared access policy; without any, iothubowner and service get random keys
   --control SOCKET       a Unix socket to look inside and to inject faults
+  --max-tokens N         identities that one connection may ever authorise; 1000 if not given
   --record all|count     keep every arrival (the default), or only count
   --events FILE          append one JSON line for each arrival
 

@@ -1,59 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
-// The operations that make something go wrong.
+// The operations that make something go wrong with devices, their links and tokens.
 #include "tests/hubsim/control_ops.h"
 #include "tests/hubsim/hub_connection.h"
 
 namespace trunkline::hubsim {
 namespace {
 
-std::vector<HubConnection*> chosen_connections(const Operation& op) {
-  const auto wanted = op.request.number("connection", 0);
-  std::vector<HubConnection*> chosen;
-  for (const auto& [number, connection] : op.hub.connections()) {
-    if (wanted == 0 || number == static_cast<std::uint64_t>(wanted)) chosen.push_back(connection.get());
-  }
-  return chosen;
-}
-
-void drop(const Operation& op) {
-  const auto how = op.request.text("how", "close");
-  const auto condition = op.request.condition("amqp:connection:forced", "The connection was closed by the hub");
-  const auto chosen = chosen_connections(op);
-  if (!op.request.error().empty()) return op.failed(op.request.error());
-  if (how != "close" && how != "tcp" && how != "rst") return op.failed("how is close, tcp or rst");
-  for (auto* connection : chosen) {
-    if (how == "close") {
-      connection->close(condition);
-    } else {
-      connection->drop(how == "rst");
-    }
-  }
-  op.done({{"dropped", chosen.size()}});
-}
-
-void listen(const Operation& op) {
-  const auto mode = op.request.text("mode");
-  Result<void> result;
-  if (mode == "accept") {
-    result = op.hub.set_listening(Hub::ListenMode::accept);
-  } else if (mode == "refuse") {
-    result = op.hub.set_listening(Hub::ListenMode::refuse);
-  } else if (mode == "silent") {
-    result = op.hub.set_listening(Hub::ListenMode::silent);
-  } else {
-    return op.failed("mode is accept, refuse or silent");
-  }
-  if (!result) return op.failed(result.error().message);
-  op.done({});
-}
-
-void reading(const Operation& op) {
-  const auto on = op.request.flag("on", true);
-  const auto chosen = chosen_connections(op);
-  if (!op.request.error().empty()) return op.failed(op.request.error());
-  for (auto* connection : chosen) connection->set_reading(on);
-  op.done({{"connections", chosen.size()}});
-}
+constexpr std::int64_t kMaxCount = 1'000'000'000;
 
 // Applies to the device that is named, or to all of them.
 Faults* faults_of(const Operation& op, std::vector<std::shared_ptr<Device>>& devices) {
@@ -106,7 +59,7 @@ void refuse_messages(const Operation& op) {
   const auto here = op.request.flag("undeliverable_here", false);
   const auto condition = op.request.condition("amqp:internal-error", "Refused by the test");
   if (!op.request.error().empty()) return op.failed(op.request.error());
-  if (count < 0 || count > 1'000'000'000) return op.failed("count is out of range");
+  if (count < 0 || count > kMaxCount) return op.failed("count is out of range");
   Verdict verdict = Verdict::rejected;
   if (outcome == "released") {
     verdict = Verdict::released;
@@ -125,14 +78,9 @@ void refuse_messages(const Operation& op) {
 }
 
 std::vector<Link*> chosen_links(const Device& device, const std::string& name) {
-  using Kind = Address::Kind;
   std::vector<Link*> chosen;
   for (auto* link : device.links) {
-    const bool match = name.empty() || (name == "telemetry" && link->kind == Kind::telemetry) ||
-                       (name == "commands" && link->kind == Kind::commands) ||
-                       (name == "twin" && link->kind == Kind::twin) ||
-                       (name == "methods" && link->kind == Kind::methods);
-    if (match) chosen.push_back(link);
+    if (name.empty() || name == kind_name(link->kind)) chosen.push_back(link);
   }
   return chosen;
 }
@@ -170,18 +118,78 @@ void refuse_token(const Operation& op) {
 }
 
 void cbs(const Operation& op) {
-  const auto mode = op.request.text("mode");
+  std::vector<std::shared_ptr<Device>> devices;
+  const auto name = op.request.text("mode");
   const auto delay = op.request.number("delay_ms", 1000);
   if (!op.request.error().empty()) return op.failed(op.request.error());
-  if (mode == "normal") {
-    op.hub.cbs_mode = Hub::CbsMode::normal;
-  } else if (mode == "delay") {
-    op.hub.cbs_mode = Hub::CbsMode::delay;
-    op.hub.cbs_delay = Milliseconds(delay);
-  } else if (mode == "never") {
-    op.hub.cbs_mode = Hub::CbsMode::never;
+  static const std::map<std::string_view, CbsMode, std::less<>> modes{
+      {"normal", CbsMode::normal}, {"delay", CbsMode::delay}, {"never", CbsMode::never}};
+  const auto mode = modes.find(name);
+  if (mode == modes.end()) return op.failed("mode is normal, delay or never");
+  auto* faults = faults_of(op, devices);
+  if (faults == nullptr) return;
+  faults->cbs_mode = mode->second;
+  faults->cbs_delay = Milliseconds(delay);
+  op.done({});
+}
+
+void refuse_attach(const Operation& op) {
+  std::vector<std::shared_ptr<Device>> devices;
+  const auto link = op.request.text("link");
+  const auto count = op.request.number("count", 1);
+  const auto condition =
+      op.request.condition("amqp:internal-error", error_text(500001, "Refused by the test", op.hub.wall()));
+  if (!op.request.error().empty()) return op.failed(op.request.error());
+  if (count < 0 || count > kMaxCount) return op.failed("count is out of range");
+  if (!link.empty() && link != "telemetry" && link != "commands" && link != "twin" && link != "methods") {
+    return op.failed("link is telemetry, commands, twin or methods");
+  }
+  auto* faults = faults_of(op, devices);
+  if (faults == nullptr) return;
+  faults->attach_refusals = static_cast<unsigned>(count);
+  faults->attach_link = link;
+  faults->attach_condition = condition;
+  op.done({});
+}
+
+// Only what is named is changed; 0 is no limit.
+void limits(const Operation& op) {
+  auto& throttles = op.hub.throttles;
+  const auto sends = op.request.number("sends_per_s", throttles.sends.per_second());
+  const auto attaches = op.request.number("attaches_per_s", throttles.attaches.per_second());
+  const auto tokens = op.request.number("tokens_per_s", throttles.tokens.per_second());
+  const auto retry_after = op.request.number("retry_after_ms", throttles.retry_after.count());
+  const auto max_tokens =
+      op.request.number("max_tokens", static_cast<std::int64_t>(op.hub.limits().tokens_per_connection));
+  if (!op.request.error().empty()) return op.failed(op.request.error());
+  for (const auto value : {sends, attaches, tokens, retry_after, max_tokens}) {
+    if (value < 0 || value > kMaxCount) return op.failed("a limit is out of range");
+  }
+  const auto now = op.hub.steady();
+  if (op.request.has("sends_per_s")) throttles.sends.set(sends, now);
+  if (op.request.has("attaches_per_s")) throttles.attaches.set(attaches, now);
+  if (op.request.has("tokens_per_s")) throttles.tokens.set(tokens, now);
+  throttles.retry_after = Milliseconds(retry_after);
+  op.hub.set_tokens_per_connection(static_cast<std::size_t>(max_tokens));
+  op.done({{"sends_per_s", sends},
+           {"attaches_per_s", attaches},
+           {"tokens_per_s", tokens},
+           {"retry_after_ms", retry_after},
+           {"max_tokens", max_tokens}});
+}
+
+void take_over(const Operation& op) {
+  const auto as = op.request.text("as", "internal-error");
+  if (!op.request.error().empty()) return op.failed(op.request.error());
+  const auto text = default_take_over_condition().description;
+  if (as == "internal-error") {
+    op.hub.take_over_condition = default_take_over_condition();
+  } else if (as == "not-allowed") {
+    op.hub.take_over_condition = {"amqp:not-allowed", text};
+  } else if (as == "link-creation-conflict") {
+    op.hub.take_over_condition = {"com.microsoft:link-creation-conflict", error_text(409002, text, op.hub.wall())};
   } else {
-    return op.failed("mode is normal, delay or never");
+    return op.failed("as is internal-error, not-allowed or link-creation-conflict");
   }
   op.done({});
 }
@@ -194,7 +202,11 @@ void expire_tokens(const Operation& op) {
 
 void reset_faults(const Operation& op) {
   op.hub.all_devices() = {};
-  op.hub.cbs_mode = Hub::CbsMode::normal;
+  op.hub.redirect.reset();
+  op.hub.take_over_condition = default_take_over_condition();
+  const auto now = op.hub.steady();
+  for (auto* rate : {&op.hub.throttles.sends, &op.hub.throttles.attaches, &op.hub.throttles.tokens}) rate->set(0, now);
+  op.hub.throttles.retry_after = Milliseconds(0);
   std::vector<std::shared_ptr<Device>> devices;
   for (const auto& [id, device] : op.hub.devices()) {
     device->faults = {};
@@ -202,7 +214,10 @@ void reset_faults(const Operation& op) {
     for (auto* link : device->links) link->connection->refresh_credit(*link);
   }
   settle_if_free(op.hub, devices);
-  for (const auto& [number, connection] : op.hub.connections()) connection->set_reading(true);
+  for (const auto& [number, connection] : op.hub.connections()) {
+    connection->end_blackhole();
+    connection->set_reading(true);
+  }
   if (const auto listening = op.hub.set_listening(Hub::ListenMode::accept); !listening) {
     return op.failed(listening.error().message);
   }
@@ -212,12 +227,12 @@ void reset_faults(const Operation& op) {
 }  // namespace
 
 const OperationTable& fault_operations() {
-  static const OperationTable table{{"drop", drop},
-                                    {"listen", listen},
-                                    {"reading", reading},
-                                    {"withhold", withhold},
+  static const OperationTable table{{"withhold", withhold},
                                     {"credit", credit},
                                     {"refuse_messages", refuse_messages},
+                                    {"refuse_attach", refuse_attach},
+                                    {"limits", limits},
+                                    {"take_over", take_over},
                                     {"detach", detach},
                                     {"end_session", end_session},
                                     {"refuse_token", refuse_token},

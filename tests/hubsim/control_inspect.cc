@@ -1,5 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // The operations that look and wait.
+#include <unistd.h>
+
+#include <ctime>
+#include <fstream>
 #include <set>
 
 #include "tests/hubsim/control_ops.h"
@@ -10,28 +14,6 @@ namespace {
 
 constexpr std::int64_t kDefaultTimeoutMs = 10'000;
 constexpr std::int64_t kDefaultLimit = 1'000;
-
-std::string_view kind_name(Address::Kind kind) {
-  switch (kind) {
-    case Address::Kind::telemetry:
-      return "telemetry";
-    case Address::Kind::commands:
-      return "commands";
-    case Address::Kind::twin:
-      return "twin";
-    case Address::Kind::methods:
-      return "methods";
-    case Address::Kind::cbs:
-      return "cbs";
-    case Address::Kind::service_commands:
-      return "service_commands";
-    case Address::Kind::service_feedback:
-      return "service_feedback";
-    case Address::Kind::unknown:
-      break;
-  }
-  return "unknown";
-}
 
 json::object describe(const CommandRecord& record) {
   json::object out{{"sequence", record.sequence},
@@ -64,6 +46,8 @@ json::object describe(Hub& hub, const Device& device) {
           {"tokens", device.tokens},
           {"tokens_refused", device.tokens_refused},
           {"attaches", device.attaches},
+          {"attaches_refused", device.attaches_refused},
+          {"take_overs", device.take_overs},
           {"arrivals", device.arrivals},
           {"refused", device.refused},
           {"held", held},
@@ -77,13 +61,50 @@ std::size_t open_connections(const Hub& hub) {
   return count;
 }
 
+// Resident memory of the process; 0 where /proc is not there.
+std::uint64_t resident_bytes() {
+  std::ifstream file("/proc/self/statm");
+  std::uint64_t pages = 0;
+  std::uint64_t resident = 0;
+  file >> pages >> resident;
+  return resident * static_cast<std::uint64_t>(::sysconf(_SC_PAGESIZE));
+}
+
+// CPU time of the calling thread, on which everything of the hub happens.
+double thread_cpu_seconds() {
+  timespec used{};
+  ::clock_gettime(CLOCK_THREAD_CPUTIME_ID, &used);
+  return static_cast<double>(used.tv_sec) + static_cast<double>(used.tv_nsec) / 1e9;
+}
+
 void status(const Operation& op) {
-  op.done({{"host", op.hub.directory().host()},
-           {"address", op.hub.endpoint().text()},
-           {"connections", open_connections(op.hub)},
-           {"connections_ever", op.hub.connections_ever()},
-           {"arrivals", op.hub.log().total()},
-           {"devices", op.hub.devices().size()}});
+  auto& hub = op.hub;
+  std::size_t links = 0;
+  std::size_t tokens = 0;
+  for (const auto& [number, connection] : hub.connections()) {
+    links += connection->links();
+    tokens += connection->tokens();
+  }
+  json::array addresses;
+  for (const auto& endpoint : hub.endpoints()) addresses.push_back(json::string(endpoint.text()));
+  op.done({{"host", hub.directory().host()},
+           {"address", hub.endpoint().text()},
+           {"addresses", std::move(addresses)},
+           {"connections", open_connections(hub)},
+           {"connections_ever", hub.connections_ever()},
+           {"arrivals", hub.log().total()},
+           {"devices", hub.devices().size()},
+           {"links", links},
+           {"tokens", tokens},
+           {"max_tokens_outstanding", hub.counters.max_tokens_outstanding},
+           {"expiry_detaches", hub.counters.expiry_detaches},
+           {"authorisation_errors", hub.counters.authorisation_errors},
+           {"attaches_refused", hub.counters.attaches_refused},
+           {"take_overs", hub.counters.take_overs},
+           {"redirects", hub.counters.redirects},
+           {"throttled", hub.throttles.refused},
+           {"rss_bytes", resident_bytes()},
+           {"cpu_s", thread_cpu_seconds()}});
 }
 
 void connections(const Operation& op) {
@@ -95,6 +116,8 @@ void connections(const Operation& op) {
                                 {"container", connection->container()},
                                 {"sasl", connection->mechanism()},
                                 {"tokens", connection->tokens()},
+                                {"identities_ever", connection->identities_ever()},
+                                {"max_tokens_outstanding", connection->max_tokens_outstanding()},
                                 {"links", connection->links()}});
   }
   op.done({{"now", open_connections(op.hub)}, {"ever", op.hub.connections_ever()}, {"connections", std::move(list)}});

@@ -28,5 +28,6 @@ using OperationTable = std::map<std::string_view, void (*)(const Operation&), st
 const OperationTable& inspect_operations();
 const OperationTable& device_operations();
 const OperationTable& fault_operations();
+const OperationTable& network_operations();
 
 }  // namespace trunkline::hubsim

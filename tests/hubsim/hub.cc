@@ -19,9 +19,14 @@ CommandQueue::Limits feedback_limits(const HubLimits& limits) {
 
 }  // namespace
 
+amqp::Condition default_take_over_condition() {
+  return {"amqp:internal-error", "Another AMQP Client has opened a Receive Link"};
+}
+
 Hub::Hub(net::asio::io_context& io, const HubOptions& options, Directory directory, ArrivalLog log,
          std::shared_ptr<net::asio::ssl::context> tls)
-    : io_(io),
+    : take_over_condition(default_take_over_condition()),
+      io_(io),
       clock_(options.clock != nullptr ? *options.clock : system_clock_),
       limits_(options.limits),
       directory_(std::move(directory)),
@@ -30,11 +35,14 @@ Hub::Hub(net::asio::io_context& io, const HubOptions& options, Directory directo
       feedback_queue_(feedback_limits(options.limits)),
       batcher_(options.limits.feedback_delay),
       timer_(io) {
-  if (auto listen = net::Endpoint::parse(options.listen)) endpoint_ = *listen;
+  if (auto listen = net::Endpoint::parse(options.listen)) endpoints_.push_back(*listen);
+  for (const auto& address : options.also_listen) {
+    if (auto listen = net::Endpoint::parse(address)) endpoints_.push_back(*listen);
+  }
 }
 
 Hub::~Hub() {
-  listener_.reset();
+  listeners_.clear();
   while (!connections_.empty()) {
     const auto gone = connections_.extract(connections_.begin());
   }
@@ -43,20 +51,27 @@ Hub::~Hub() {
 Result<void> Hub::set_listening(ListenMode mode) {
   mode_ = mode;
   if (mode == ListenMode::refuse) {
-    listener_.reset();
+    listeners_.clear();
     return {};
   }
-  if (mode == ListenMode::accept) silent_.clear();
-  if (listener_) return {};
-  auto listener =
-      net::Listener::open(io_, endpoint_, [this](net::asio::ip::tcp::socket socket) { accepted(std::move(socket)); });
-  if (!listener) return fail(listener.error());
-  listener_ = std::move(*listener);
-  endpoint_ = listener_->local();
+  if (mode == ListenMode::accept) {
+    silent_.clear();
+    for (const auto& [number, connection] : connections_) connection->drop_if_mute();
+  }
+  for (auto i = listeners_.size(); i < endpoints_.size(); ++i) {
+    auto listener = net::Listener::open(
+        io_, endpoints_[i], [this, i](net::asio::ip::tcp::socket socket) { accepted(std::move(socket), i); });
+    if (!listener) {
+      listeners_.clear();
+      return fail(listener.error());
+    }
+    endpoints_[i] = (*listener)->local();
+    listeners_.push_back(std::move(*listener));
+  }
   return {};
 }
 
-void Hub::accepted(net::asio::ip::tcp::socket socket) {
+void Hub::accepted(net::asio::ip::tcp::socket socket, std::size_t listener) {
   if (mode_ == ListenMode::silent) {
     silent_.push_back(std::move(socket));
     return;
@@ -64,7 +79,8 @@ void Hub::accepted(net::asio::ip::tcp::socket socket) {
   net::error_code ignored;
   socket.set_option(net::asio::ip::tcp::no_delay(true), ignored);
   const auto number = ++connections_ever_;
-  connections_[number] = std::make_unique<HubConnection>(*this, number, std::move(socket), tls_);
+  connections_[number] =
+      std::make_unique<HubConnection>(*this, number, listener, mode_ == ListenMode::tls, std::move(socket), tls_);
 }
 
 void Hub::finished(std::uint64_t connection) {

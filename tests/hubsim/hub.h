@@ -17,15 +17,19 @@
 #include "tests/hubsim/feedback.h"
 #include "tests/hubsim/hub_server.h"
 #include "tests/hubsim/model.h"
+#include "tests/hubsim/throttle.h"
 
 namespace trunkline::hubsim {
+
+// What the hub says to the older of two receive links of one device.
+amqp::Condition default_take_over_condition();
 
 // The hub behind its connections: keys, devices with their queues, arrivals, feedback, timers, the listener and the
 // faults that are switched on. One thread, the io_context's. Owned by HubServer, outlives its connections.
 class Hub {
  public:
-  enum class ListenMode { accept, refuse, silent };
-  enum class CbsMode { normal, delay, never };
+  // silent: connections are taken and hear nothing; tls: they get their TLS handshake and no AMQP.
+  enum class ListenMode { accept, refuse, silent, tls };
 
   Hub(net::asio::io_context& io, const HubOptions& options, Directory directory, ArrivalLog log,
       std::shared_ptr<net::asio::ssl::context> tls);
@@ -33,13 +37,15 @@ class Hub {
   Hub(const Hub&) = delete;
   Hub& operator=(const Hub&) = delete;
 
-  // Listens as the mode says; the port stays what it was first.
+  // Listens as the mode says, on all addresses; the ports stay what they were first.
   Result<void> set_listening(ListenMode mode);
-  [[nodiscard]] net::Endpoint endpoint() const { return endpoint_; }
+  [[nodiscard]] const net::Endpoint& endpoint() const { return endpoints_.front(); }
+  [[nodiscard]] const std::vector<net::Endpoint>& endpoints() const { return endpoints_; }
 
   [[nodiscard]] SteadyTime steady() const { return clock_.steady(); }
   [[nodiscard]] WallTime wall() const { return clock_.wall(); }
   [[nodiscard]] const HubLimits& limits() const { return limits_; }
+  void set_tokens_per_connection(std::size_t count) { limits_.tokens_per_connection = count; }
   [[nodiscard]] net::asio::io_context& io() { return io_; }
   Directory& directory() { return directory_; }
   ArrivalLog& log() { return log_; }
@@ -80,8 +86,17 @@ class Hub {
   void wait(std::function<bool()> attempt, Milliseconds timeout, std::function<void()> late);
   void changed();
 
-  CbsMode cbs_mode = CbsMode::normal;
-  Milliseconds cbs_delay{0};
+  // Connections to the first address are sent to another one while there is a redirect.
+  struct Redirect {
+    std::string hostname;
+    std::string network_host;
+    std::int32_t port = 0;
+    std::uint64_t left = 0;  // so many connections still
+  };
+  std::optional<Redirect> redirect;
+  Throttles throttles;
+  Counters counters;
+  amqp::Condition take_over_condition;
 
  private:
   struct Waiter {
@@ -90,7 +105,7 @@ class Hub {
     std::function<void()> late;
   };
   void book(Device& device, const CommandQueue::Item& item, const amqp::Condition& reason);
-  void accepted(net::asio::ip::tcp::socket socket);
+  void accepted(net::asio::ip::tcp::socket socket, std::size_t listener);
   void tick();
   void check_waiters();
   void start_timer();
@@ -102,8 +117,8 @@ class Hub {
   Directory directory_;
   ArrivalLog log_;
   std::shared_ptr<net::asio::ssl::context> tls_;
-  net::Endpoint endpoint_;
-  std::unique_ptr<net::Listener> listener_;
+  std::vector<net::Endpoint> endpoints_;
+  std::vector<std::unique_ptr<net::Listener>> listeners_;
   ListenMode mode_ = ListenMode::accept;
   std::list<net::asio::ip::tcp::socket> silent_;
   Faults all_devices_;

@@ -2,7 +2,6 @@
 #include "tests/hubsim/hub_connection.h"
 
 #include <proton/connection.h>
-#include <proton/session.h>
 #include <proton/transport.h>
 
 #include <vector>
@@ -16,16 +15,19 @@ namespace {
 
 // hub-amqp-protocol section 1.3. Proton advertises half of the idle timeout, which it enforces.
 constexpr pn_millis_t kIdleTimeoutMs = 240'000;
-constexpr std::uint32_t kMaxFrame = 65'536;
 constexpr std::uint16_t kChannelMax = 8'191;
-constexpr std::size_t kIncomingWindowFrames = 5'000;
 constexpr std::chrono::seconds kCloseLimit{5};
 
 }  // namespace
 
-HubConnection::HubConnection(Hub& hub, std::uint64_t number, net::asio::ip::tcp::socket socket,
-                             std::shared_ptr<net::asio::ssl::context> tls)
-    : hub_(hub), number_(number), watchdog_(hub.io()), sasl_([this](std::string_view user, std::string_view password) {
+HubConnection::HubConnection(Hub& hub, std::uint64_t number, std::size_t listener, bool mute,
+                             net::asio::ip::tcp::socket socket, std::shared_ptr<net::asio::ssl::context> tls)
+    : hub_(hub),
+      number_(number),
+      listener_(listener),
+      mute_(mute),
+      watchdog_(hub.io()),
+      sasl_([this](std::string_view user, std::string_view password) {
         auto grant = hub_.directory().check_plain(user, password, hub_.wall());
         if (!grant) return false;
         plain_identity_ = grant->identity;
@@ -56,6 +58,7 @@ std::string HubConnection::container() const {
 void HubConnection::on_stream(Result<std::unique_ptr<net::Stream>> stream) {
   if (!stream) return fail_handshake(stream.error().message);
   stream_ = std::move(*stream);
+  if (mute_) return;
   watchdog_.expires_after(hub_.limits().handshake);
   watchdog_.async_wait([this, alive = std::weak_ptr(alive_)](net::error_code error) {
     if (error || !alive.lock() || opened_) return;
@@ -95,7 +98,7 @@ void HubConnection::start_amqp() {
   pump_ = std::make_shared<Pump>(std::move(stream_), sasl_.take_rest(), *this);
   auto* transport = pump_->transport();
   pn_transport_set_idle_timeout(transport, kIdleTimeoutMs);
-  pn_transport_set_max_frame(transport, kMaxFrame);
+  pn_transport_set_max_frame(transport, kMaxFrameBytes);
   pn_transport_set_channel_max(transport, kChannelMax);
   pump_->start();
 }
@@ -116,6 +119,10 @@ void HubConnection::drop(bool with_reset) {
 void HubConnection::close(const amqp::Condition& condition) {
   if (!pump_) return drop(false);
   amqp::write(pn_connection_condition(pump_->connection()), condition);
+  close_and_wait();
+}
+
+void HubConnection::close_and_wait() {
   pn_connection_close(pump_->connection());
   forget_links(nullptr);
   pump_->wake();
@@ -125,8 +132,33 @@ void HubConnection::close(const amqp::Condition& condition) {
   });
 }
 
+void HubConnection::drop_if_mute() {
+  if (mute_) drop(false);
+}
+
+void HubConnection::redirect(const Hub::Redirect& target) {
+  if (!pump_) return drop(false);
+  auto* condition = pn_connection_condition(pump_->connection());
+  amqp::write(condition, {"amqp:connection:redirect", "The hub is elsewhere"});
+  write_info(condition, {{"hostname", target.hostname}, {"network-host", target.network_host}, {"port", target.port}});
+  ++hub_.counters.redirects;
+  close_and_wait();
+}
+
 void HubConnection::set_reading(bool reading) {
   if (pump_) pump_->set_reading(reading);
+}
+
+void HubConnection::blackhole(SteadyTime until) {
+  if (!pump_) return;
+  blackhole_until_ = until;
+  pump_->set_blackhole(true);
+  hub_.arm(until);
+}
+
+void HubConnection::end_blackhole() {
+  blackhole_until_ = {};
+  if (pump_) pump_->set_blackhole(false);
 }
 
 void HubConnection::on_end(const std::string& reason) {
@@ -186,162 +218,10 @@ void HubConnection::on_open() {
   opened_ = true;
   watchdog_.cancel();
   hub_.changed();
-}
-
-void HubConnection::on_session_open(pn_session_t* session) {
-  pn_session_set_incoming_capacity(session, kIncomingWindowFrames * kMaxFrame);
-  pn_session_open(session);
-}
-
-void HubConnection::on_session_close(pn_session_t* session) {
-  forget_links(session);
-  pn_session_close(session);
-  amqp::free_session(session);
-}
-
-void HubConnection::on_attach(pn_link_t* handle) {
-  const bool hub_sends = pn_link_is_sender(handle);
-  auto* terminus = hub_sends ? pn_link_remote_source(handle) : pn_link_remote_target(handle);
-  const auto* text = pn_terminus_get_address(terminus);
-  const auto address = Address::parse(text == nullptr ? "" : text);
-  using Kind = Address::Kind;
-  const auto refuse = [this, handle](std::string condition, int code, std::string_view message) {
-    auto description = R"({"errorCode":)" + std::to_string(code) + R"(,"trackingId":")" + random_uuid() +
-                       R"(","message":")" + std::string(message) + R"(","timestampUtc":")" + to_rfc3339(hub_.wall()) +
-                       R"("})";
-    refuse_link(handle, {std::move(condition), std::move(description)});
-  };
-  switch (address.kind) {
-    case Kind::cbs:
-      return accept_link(handle, address, nullptr, {});
-    case Kind::service_commands:
-    case Kind::service_feedback: {
-      if ((address.kind == Kind::service_feedback) != hub_sends) break;
-      const auto* grant = grant_for(hub_sends ? "/messages/serviceBound/feedback" : "/messages/devicebound", true);
-      if (grant == nullptr) return refuse("amqp:unauthorized-access", 401002, "Unauthorized");
-      return accept_link(handle, address, nullptr, grant->identity);
-    }
-    case Kind::telemetry:
-    case Kind::commands:
-      if ((address.kind == Kind::commands) != hub_sends) break;
-      [[fallthrough]];
-    case Kind::twin:
-    case Kind::methods: {
-      auto device = hub_.device(address);
-      if (!device || !address.module.empty() || !hub_.directory().enabled(device->id)) {
-        return refuse("amqp:not-found", 404001, "Device not found");
-      }
-      const auto* grant = grant_for("/devices/" + device->id, false);
-      if (grant == nullptr) return refuse("amqp:unauthorized-access", 401002, "Unauthorized");
-      return accept_link(handle, address, std::move(device), grant->identity);
-    }
-    case Kind::unknown:
-      break;
-  }
-  refuse("amqp:not-found", 404006, "No such address");
-}
-
-void HubConnection::accept_link(pn_link_t* handle, const Address& address, std::shared_ptr<Device> device,
-                                std::string identity) {
-  using Kind = Address::Kind;
-  auto link = std::make_unique<Link>();
-  auto& added = *link;
-  added.id = hub_.next_link_id();
-  added.connection = this;
-  added.handle = handle;
-  added.kind = address.kind;
-  added.hub_sends = pn_link_is_sender(handle);
-  added.device = std::move(device);
-  added.identity = std::move(identity);
-  links_[handle] = std::move(link);
-  pn_link_set_context(handle, &added);
-
-  pn_terminus_copy(pn_link_source(handle), pn_link_remote_source(handle));
-  pn_terminus_copy(pn_link_target(handle), pn_link_remote_target(handle));
-  // Section 4.4: what the live hub answers, whatever was asked.
-  const bool settled = added.kind == Kind::twin || added.kind == Kind::methods;
-  const bool commands = added.kind == Kind::commands || added.kind == Kind::service_feedback;
-  pn_link_set_snd_settle_mode(handle, settled ? PN_SND_SETTLED : commands ? PN_SND_MIXED : PN_SND_UNSETTLED);
-  pn_link_set_rcv_settle_mode(handle, commands ? PN_RCV_SECOND : PN_RCV_FIRST);
-  pn_link_set_max_message_size(handle, commands ? pn_link_remote_max_message_size(handle) : kMaxMessageBytes);
-  pn_link_open(handle);
-
-  if (added.kind == Kind::cbs && added.hub_sends) answer_link_ = &added;
-  if (added.device) {
-    ++added.device->attaches;
-    added.device->links.push_back(&added);
-    if (added.kind == Kind::commands) take_over(added);
-  }
-  if (!added.hub_sends) refresh_credit(added);
-  hub_.changed();
-}
-
-void HubConnection::take_over(Link& link) {
-  auto* older = std::exchange(link.device->command_link, &link);
-  if (older != nullptr) {
-    older->connection->detach(*older, {"amqp:internal-error", "Another AMQP Client has opened a Receive Link"});
-  }
-  serve(link);
-}
-
-void HubConnection::refuse_link(pn_link_t* handle, const amqp::Condition& condition) {
-  pn_link_set_context(handle, nullptr);
-  pn_terminus_set_type(pn_link_source(handle), PN_UNSPECIFIED);
-  pn_terminus_set_type(pn_link_target(handle), PN_UNSPECIFIED);
-  pn_link_open(handle);
-  amqp::write(pn_link_condition(handle), condition);
-  pn_link_close(handle);
-}
-
-void HubConnection::on_detach(pn_link_t* handle) {
-  if (auto* link = static_cast<Link*>(pn_link_get_context(handle))) forget(*link);
-  pn_link_close(handle);
-  amqp::free_link(handle);
-}
-
-void HubConnection::detach(Link& link, const amqp::Condition& condition) {
-  amqp::write(pn_link_condition(link.handle), condition);
-  pn_link_close(link.handle);
-  forget(link);
-  pump_->wake();
-}
-
-void HubConnection::end_session_of(Link& link, const amqp::Condition& condition) {
-  auto* session = pn_link_session(link.handle);
-  amqp::write(pn_session_condition(session), condition);
-  pn_session_close(session);
-  forget_links(session);
-  pump_->wake();
-}
-
-void HubConnection::forget(Link& link) {
-  ready_.erase(&link);
-  if (answer_link_ == &link) answer_link_ = nullptr;
-  pn_link_set_context(link.handle, nullptr);
-  const auto device = link.device;
-  const auto id = link.id;
-  const auto kind = link.kind;
-  if (device) {
-    std::erase(device->links, &link);
-    if (device->command_link == &link) device->command_link = nullptr;
-  }
-  links_.erase(link.handle);
-  if (kind == Address::Kind::commands) {
-    device->queue.give_back(id);
-    hub_.queue_changed(*device);
-  } else if (kind == Address::Kind::service_feedback) {
-    hub_.feedback_queue().give_back(id);
-    hub_.feedback_changed();
-  }
-  hub_.changed();
-}
-
-void HubConnection::forget_links(pn_session_t* session) {
-  std::vector<Link*> gone;
-  for (const auto& [handle, link] : links_) {
-    if (session == nullptr || pn_link_session(handle) == session) gone.push_back(link.get());
-  }
-  for (auto* link : gone) forget(*link);
+  if (!hub_.redirect || listener_ != 0) return;
+  const auto target = *hub_.redirect;
+  if (--hub_.redirect->left == 0) hub_.redirect.reset();
+  redirect(target);
 }
 
 }  // namespace trunkline::hubsim

@@ -3,7 +3,6 @@
 
 #include <proton/event.h>
 
-#include <deque>
 #include <functional>
 #include <map>
 #include <memory>
@@ -12,6 +11,7 @@
 #include <unordered_map>
 #include <unordered_set>
 
+#include "tests/hubsim/conditions.h"
 #include "tests/hubsim/hub.h"
 #include "tests/hubsim/pump.h"
 #include "tests/hubsim/sasl.h"
@@ -22,7 +22,8 @@ namespace trunkline::hubsim {
 // links. Owned by the Hub and destroyed by it after Hub::finished. One thread.
 class HubConnection final : public Pump::Sink {
  public:
-  HubConnection(Hub& hub, std::uint64_t number, net::asio::ip::tcp::socket socket,
+  // `listener` counts the addresses that the hub listens on; `mute`: TLS only, not a word of AMQP.
+  HubConnection(Hub& hub, std::uint64_t number, std::size_t listener, bool mute, net::asio::ip::tcp::socket socket,
                 std::shared_ptr<net::asio::ssl::context> tls);
   ~HubConnection() override;
 
@@ -32,6 +33,9 @@ class HubConnection final : public Pump::Sink {
   [[nodiscard]] const std::string& mechanism() const { return mechanism_; }
   [[nodiscard]] bool opened() const { return opened_; }
   [[nodiscard]] std::size_t tokens() const { return grants_.size(); }
+  [[nodiscard]] std::size_t identities_ever() const { return identities_ever_.size(); }
+  [[nodiscard]] std::size_t max_tokens_outstanding() const { return max_tokens_outstanding_; }
+  [[nodiscard]] std::size_t listener() const { return listener_; }
   [[nodiscard]] std::size_t links() const { return links_.size(); }
   [[nodiscard]] bool holds_token_of(const std::string& device) const { return grants_.contains("device:" + device); }
 
@@ -41,7 +45,12 @@ class HubConnection final : public Pump::Sink {
   void detach(Link& link, const amqp::Condition& condition);
   void end_session_of(Link& link, const amqp::Condition& condition);
   void close(const amqp::Condition& condition);
+  void redirect(const Hub::Redirect& target);
   void drop(bool with_reset);
+  void drop_if_mute();
+  // As if every packet were lost until then.
+  void blackhole(SteadyTime until);
+  void end_blackhole();
   void set_reading(bool reading);
   void settle_held(Link& link);
   // Gives the credit that is due now, or takes it back.
@@ -51,16 +60,12 @@ class HubConnection final : public Pump::Sink {
   void expire_tokens(const std::string& device);
 
  private:
-  struct Answer {
-    SteadyTime due{};
-    std::string bytes;
-  };
-
   void on_stream(Result<std::unique_ptr<net::Stream>> stream);
   void read_sasl();
   void on_sasl(std::string_view bytes);
   void start_amqp();
   void fail_handshake(const std::string& why);
+  void close_and_wait();
 
   void on_event(pn_event_t* event) override;
   void on_flushed() override;
@@ -75,7 +80,8 @@ class HubConnection final : public Pump::Sink {
   void on_delivery(pn_delivery_t* delivery);
 
   void accept_link(pn_link_t* handle, const Address& address, std::shared_ptr<Device> device, std::string identity);
-  void refuse_link(pn_link_t* handle, const amqp::Condition& condition);
+  void refuse_link(pn_link_t* handle, const amqp::Condition& condition, const ConditionInfo& info = {});
+  bool refused_by_test(pn_link_t* handle, Address::Kind kind, Device& device);
   void forget(Link& link);
   void take_over(Link& link);
   void forget_links(pn_session_t* session);  // nullptr: all
@@ -86,7 +92,9 @@ class HubConnection final : public Pump::Sink {
   void token_expired(const std::string& identity);
 
   void on_put_token(Link& link, pn_delivery_t* delivery, std::string_view payload);
-  void queue_answer(const std::string& correlation_id_raw, int status, std::string_view description);
+  void answer_token(std::string_view payload);
+  void queue_answer(const std::string& correlation_id_raw, int status, std::string_view description,
+                    const Faults* faults = nullptr, Milliseconds retry_after = {});
   void send_answers();
   void on_telemetry(Link& link, pn_delivery_t* delivery, std::string_view payload);
   void on_service_command(Link& link, pn_delivery_t* delivery, std::string_view payload);
@@ -96,6 +104,8 @@ class HubConnection final : public Pump::Sink {
 
   Hub& hub_;
   std::uint64_t number_;
+  std::size_t listener_;
+  bool mute_;
   std::string peer_;
   std::unique_ptr<net::ConnectAttempt> handshake_;
   net::asio::steady_timer watchdog_;
@@ -115,7 +125,10 @@ class HubConnection final : public Pump::Sink {
   std::unordered_map<pn_link_t*, std::unique_ptr<Link>> links_;
   std::unordered_set<Link*> ready_;
   Link* answer_link_ = nullptr;
-  std::deque<Answer> answers_;
+  std::multimap<SteadyTime, std::string> answers_;  // by when they may be sent; most at once
+  std::unordered_set<std::string> identities_ever_;
+  std::size_t max_tokens_outstanding_ = 0;
+  SteadyTime blackhole_until_{};
   std::uint32_t last_answer_ = 0;
   std::string payload_;
 };

@@ -154,6 +154,12 @@ void HubConnection::on_telemetry(Link& link, pn_delivery_t* delivery, std::strin
     refuse(delivery, fault);
     return hub_.changed();
   }
+  if (!hub_.throttles.sends.take(hub_.steady())) {
+    ++hub_.throttles.refused;
+    ++device.refused;
+    reject(delivery, throttled_condition(hub_.wall()), retry_info(hub_.throttles.retry_after));
+    return hub_.changed();
+  }
   auto batch = split_batch(payload);
   if (!batch) batch.emplace({payload});
   auto& log = hub_.log();

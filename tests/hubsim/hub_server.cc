@@ -28,7 +28,7 @@ class HubServer::Impl {
   std::unique_ptr<Hub> hub;
   std::unique_ptr<ControlSocket> control_socket;
   std::string host;
-  net::Endpoint endpoint;
+  std::vector<net::Endpoint> endpoints;
   CertificateFiles files;
   std::vector<NamedKey> policies;
   std::thread thread;
@@ -86,7 +86,11 @@ Result<std::unique_ptr<HubServer>> HubServer::start(HubOptions options) {
   auto impl = std::make_unique<Impl>();
   impl->host =
       options.hub_name.find('.') == options.hub_name.npos ? options.hub_name + ".azure-devices.net" : options.hub_name;
-  if (auto listen = net::Endpoint::parse(options.listen); !listen) return fail(listen.error());
+  auto listen = options.also_listen;
+  listen.push_back(options.listen);
+  for (const auto& address : listen) {
+    if (auto parsed = net::Endpoint::parse(address); !parsed) return fail(parsed.error());
+  }
   auto files = prepare_certificate(options.state_directory, impl->host);
   if (!files) return fail(files.error());
   impl->files = *files;
@@ -111,7 +115,7 @@ Result<std::unique_ptr<HubServer>> HubServer::start(HubOptions options) {
   impl->hub = std::make_unique<Hub>(impl->io, options, std::move(directory), std::move(*log), std::move(*tls));
   for (const auto& device : options.devices) static_cast<void>(impl->hub->device(device.name));
   if (auto listening = impl->hub->set_listening(Hub::ListenMode::accept); !listening) return fail(listening.error());
-  impl->endpoint = impl->hub->endpoint();
+  impl->endpoints = impl->hub->endpoints();
   if (!options.control_socket.empty()) {
     auto socket = ControlSocket::open(impl->io, options.control_socket,
                                       [hub = impl->hub.get()](std::string_view request, const Reply& reply) {
@@ -128,10 +132,15 @@ std::string HubServer::host() const {
   return impl_->host;
 }
 std::string HubServer::address() const {
-  return impl_->endpoint.text();
+  return impl_->endpoints.front().text();
+}
+std::vector<std::string> HubServer::addresses() const {
+  std::vector<std::string> texts;
+  for (const auto& endpoint : impl_->endpoints) texts.push_back(endpoint.text());
+  return texts;
 }
 std::uint16_t HubServer::port() const {
-  return impl_->endpoint.port;
+  return impl_->endpoints.front().port;
 }
 std::string HubServer::ca_file() const {
   return impl_->files.ca;

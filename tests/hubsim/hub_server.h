@@ -25,7 +25,7 @@ struct HubLimits {
   std::chrono::milliseconds default_ttl{3'600'000};  // C2D without absolute-expiry-time
   unsigned max_delivery_count = 10;
   std::size_t queue_depth = 50;
-  std::size_t tokens_per_connection = 1000;
+  std::size_t tokens_per_connection = 1000;          // identities ever authorised on it
   std::chrono::milliseconds expiry_delay{0};         // from a token's expiry to the detach of its links
   std::chrono::milliseconds feedback_delay{15'000};  // a batch leaves at 64 records or so long after the last one
   std::chrono::milliseconds handshake{10'000};       // TLS, then SASL and open
@@ -34,8 +34,9 @@ struct HubLimits {
 
 struct HubOptions {
   std::string listen = "127.0.0.1:0";
-  std::string hub_name = "hub1";  // the host name is this if it has a dot, else with ".azure-devices.net" behind
-  std::string state_directory;    // CA and server certificate, made if missing
+  std::vector<std::string> also_listen;  // further addresses, for example as the target of a redirect
+  std::string hub_name = "hub1";         // the host name is this if it has a dot, else with ".azure-devices.net" behind
+  std::string state_directory;           // CA and server certificate, made if missing
   std::vector<NamedKey> devices;
   std::vector<NamedKey> policies;  // none: iothubowner and service with random keys
   std::string control_socket;      // empty: none
@@ -75,7 +76,8 @@ class HubServer {
   HubServer& operator=(const HubServer&) = delete;
 
   [[nodiscard]] std::string host() const;
-  [[nodiscard]] std::string address() const;  // "127.0.0.1:PORT"
+  [[nodiscard]] std::string address() const;                 // "127.0.0.1:PORT"
+  [[nodiscard]] std::vector<std::string> addresses() const;  // that one first, then those of also_listen
   [[nodiscard]] std::uint16_t port() const;
   [[nodiscard]] std::string ca_file() const;
   [[nodiscard]] std::vector<NamedKey> policies() const;

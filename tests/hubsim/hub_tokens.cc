@@ -12,7 +12,8 @@ constexpr std::size_t kMaxAnswers = 10'000;
 constexpr std::chrono::hours kFar{24};
 
 // Section 3.4: correlation-id, status-code and status-description, and nothing else.
-std::string encode_answer(const std::string& correlation_id_raw, int status, std::string_view description) {
+std::string encode_answer(const std::string& correlation_id_raw, int status, std::string_view description,
+                          Milliseconds retry_after) {
   std::string fields;
   for (int i = 0; i < 5; ++i) wire::put_null(fields);
   if (correlation_id_raw.empty()) {
@@ -25,11 +26,17 @@ std::string encode_answer(const std::string& correlation_id_raw, int status, std
   wire::put_int(entries, status);
   wire::put_string(entries, "status-description");
   wire::put_string(entries, description);
+  std::uint32_t count = 4;
+  for (const auto& [name, value] : retry_info(retry_after)) {
+    wire::put_string(entries, name);
+    wire::put_int(entries, std::get<std::int32_t>(value));
+    count += 2;
+  }
   std::string out;
   wire::put_descriptor(out, 0x73);
   wire::put_list(out, 6, fields);
   wire::put_descriptor(out, 0x74);
-  wire::put_map(out, 4, entries);
+  wire::put_map(out, count, entries);
   return out;
 }
 
@@ -71,7 +78,19 @@ void HubConnection::tick(SteadyTime now, WallTime wall) {
     const auto left = expiries_.begin()->first + hub_.limits().expiry_delay - wall;
     hub_.arm(now + std::min<Milliseconds>(left, kFar));
   }
-  if (!answers_.empty() && pump_) pump_->wake();
+  if (blackhole_until_ != SteadyTime{}) {
+    if (blackhole_until_ <= now) {
+      end_blackhole();
+    } else {
+      hub_.arm(blackhole_until_);
+    }
+  }
+  if (answers_.empty() || !pump_) return;
+  if (answers_.begin()->first <= now) {
+    pump_->wake();
+  } else {
+    hub_.arm(answers_.begin()->first);
+  }
 }
 
 void HubConnection::expire_tokens(const std::string& device) {
@@ -93,11 +112,18 @@ void HubConnection::token_expired(const std::string& identity) {
   for (const auto& [handle, link] : links_) {
     if (link->identity == identity) links.push_back(link.get());
   }
+  hub_.counters.expiry_detaches += links.size();
   for (auto* link : links) detach(*link, {"amqp:unauthorized-access", "Token Invalid."});
 }
 
 void HubConnection::on_put_token(Link&, pn_delivery_t* delivery, std::string_view payload) {
   amqp::accept(delivery);
+  answer_token(payload);
+  max_tokens_outstanding_ = std::max(max_tokens_outstanding_, answers_.size());
+  hub_.counters.max_tokens_outstanding = std::max(hub_.counters.max_tokens_outstanding, max_tokens_outstanding_);
+}
+
+void HubConnection::answer_token(std::string_view payload) {
   const auto message = decode_message(payload);
   if (!message) return queue_answer({}, 400, message.error().message);
   const auto& id = message->message_id_raw;
@@ -108,49 +134,60 @@ void HubConnection::on_put_token(Link&, pn_delivery_t* delivery, std::string_vie
       !same_text(*type, "servicebus.windows.net:sastoken")) {
     return queue_answer(id, 400, "Malformed put-token request");
   }
+  if (!hub_.throttles.tokens.take(hub_.steady())) {
+    ++hub_.throttles.refused;
+    return queue_answer(id, 429, "Throttled, please retry later", nullptr, hub_.throttles.retry_after);
+  }
   auto grant = hub_.directory().check(message->body, hub_.wall());
   if (!grant) return queue_answer(id, grant.error().status, grant.error().text);
+  const Faults* faults = nullptr;
   if (grant->identity.starts_with("device:")) {
     const auto device = hub_.device(grant->identity.substr(std::string_view("device:").size()));
     if (!device) return queue_answer(id, 404, "Device not found");
+    faults = &device->faults;
     const auto status =
         device->faults.token_status != 0 ? device->faults.token_status : hub_.all_devices().token_status;
     if (status != 0) {
       ++device->tokens_refused;
-      return queue_answer(id, status, "Refused by the test");
+      return queue_answer(id, status, "Refused by the test", faults);
     }
     ++device->tokens;
   }
-  if (!grants_.contains(grant->identity) && grants_.size() >= hub_.limits().tokens_per_connection) {
+  // Identities that left count on: what is limited is how many were ever let in.
+  const auto limit = hub_.limits().tokens_per_connection;
+  if (!identities_ever_.contains(grant->identity) && identities_ever_.size() >= limit) {
     return queue_answer(id, 500,
-                        "The maximum number of tokens per connection (" +
-                            std::to_string(hub_.limits().tokens_per_connection) + ") has been reached");
+                        "The maximum number of tokens per connection (" + std::to_string(limit) + ") has been reached",
+                        faults);
   }
+  identities_ever_.insert(grant->identity);
   store(std::move(*grant));
-  queue_answer(id, 200, "OK");
+  queue_answer(id, 200, "OK", faults);
 }
 
 // Only queued: it is sent once the request's disposition is on its way (section 14, 15a).
-void HubConnection::queue_answer(const std::string& correlation_id_raw, int status, std::string_view description) {
+void HubConnection::queue_answer(const std::string& correlation_id_raw, int status, std::string_view description,
+                                 const Faults* faults, Milliseconds retry_after) {
   hub_.changed();
-  if (hub_.cbs_mode == Hub::CbsMode::never) return;
-  Answer answer;
-  answer.bytes = encode_answer(correlation_id_raw, status, description);
-  if (hub_.cbs_mode == Hub::CbsMode::delay) {
-    answer.due = hub_.steady() + hub_.cbs_delay;
-    hub_.arm(answer.due);
+  if (status == 401) ++hub_.counters.authorisation_errors;
+  const auto& how = faults != nullptr && faults->cbs_mode != CbsMode::normal ? *faults : hub_.all_devices();
+  if (how.cbs_mode == CbsMode::never) return;
+  SteadyTime due{};
+  if (how.cbs_mode == CbsMode::delay) {
+    due = hub_.steady() + how.cbs_delay;
+    hub_.arm(due);
   }
-  answers_.push_back(std::move(answer));
+  answers_.emplace(due, encode_answer(correlation_id_raw, status, description, retry_after));
   if (answers_.size() > kMaxAnswers) close({"amqp:resource-limit-exceeded", "too many answers wait for credit"});
 }
 
 void HubConnection::send_answers() {
-  while (!answers_.empty() && answer_link_ != nullptr && answers_.front().due <= hub_.steady()) {
+  while (!answers_.empty() && answer_link_ != nullptr && answers_.begin()->first <= hub_.steady()) {
     const auto number = ++last_answer_;
     std::string tag;
     for (int shift = 24; shift >= 0; shift -= 8) tag.push_back(static_cast<char>(number >> shift & 0xFF));
-    if (!send(*answer_link_, tag, answers_.front().bytes)) return;
-    answers_.pop_front();
+    if (!send(*answer_link_, tag, answers_.begin()->second)) return;
+    answers_.erase(answers_.begin());
   }
 }
 

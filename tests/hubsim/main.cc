@@ -22,8 +22,11 @@ int complain(const std::string& why, int status) {
 std::string first_line(const HubServer& hub, const HubOptions& options) {
   json::object policies;
   for (const auto& [name, key] : hub.policies()) policies[name] = key;
+  json::array addresses;
+  for (const auto& address : hub.addresses()) addresses.push_back(json::string(address));
   json::object line{{"host", hub.host()},
                     {"address", hub.address()},
+                    {"addresses", std::move(addresses)},
                     {"ports", json::object{{"amqps", hub.port()}}},
                     {"ca_file", hub.ca_file()},
                     {"policies", std::move(policies)}};

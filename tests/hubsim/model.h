@@ -18,10 +18,14 @@
 
 namespace trunkline::hubsim {
 
+inline constexpr std::uint32_t kMaxFrameBytes = 65'536;
 inline constexpr std::size_t kMaxMessageBytes = 1024 * 1024;  // of a link; the hub itself takes less
 
 class HubConnection;
 struct Device;
+
+// "telemetry", "commands", ...: the word for a kind of link in requests and answers.
+std::string_view kind_name(Address::Kind kind);
 
 // One attached link. Owned by its connection, found by the engine's link context; everything on the hub's thread.
 struct Link {
@@ -35,11 +39,19 @@ struct Link {
   std::vector<pn_delivery_t*> held;  // taken in, and the settlement withheld
 };
 
+enum class CbsMode { normal, delay, never };
+
 // What a test asked to go wrong with one device, or with all.
 struct Faults {
   bool withhold = false;
   bool zero_credit = false;
   int token_status = 0;  // 0: judge the token
+  CbsMode cbs_mode = CbsMode::normal;
+  Milliseconds cbs_delay{0};
+  // The next attaches are refused so.
+  unsigned attach_refusals = 0;
+  std::string attach_link;  // kind_name of the links that are meant; empty: any
+  amqp::Condition attach_condition;
   // The next messages get this outcome.
   unsigned refusals = 0;
   Verdict refusal = Verdict::rejected;
@@ -56,13 +68,26 @@ struct CommandRecord {
   amqp::Condition reason;  // of a rejection
 };
 
+// What the hub counted since its start.
+struct Counters {
+  std::size_t max_tokens_outstanding = 0;  // put-tokens whose answer was not sent yet, the most on one connection
+  std::uint64_t expiry_detaches = 0;       // links
+  std::uint64_t authorisation_errors = 0;  // put-tokens answered 401, attaches refused as unauthorised
+  std::uint64_t attaches_refused = 0;
+  std::uint64_t take_overs = 0;
+  std::uint64_t redirects = 0;
+};
+
 // One device as the hub sees it.
 struct Device {
   Device(std::string name, CommandQueue::Limits limits) : id(std::move(name)), queue(limits) {}
 
   std::string id;
   CommandQueue queue;
-  Link* command_link = nullptr;  // the newest; it alone is served
+  // The newest receive link of each kind; it alone is served.
+  Link* command_link = nullptr;
+  Link* twin_link = nullptr;
+  Link* method_link = nullptr;
   std::vector<Link*> links;
   Faults faults;
   std::deque<CommandRecord> history;
@@ -71,7 +96,12 @@ struct Device {
   std::uint64_t tokens = 0;
   std::uint64_t tokens_refused = 0;
   std::uint64_t attaches = 0;
-  SteadyTime armed = kNever;  // the hub's timer for the queue
+  std::uint64_t attaches_refused = 0;
+  std::uint64_t take_overs = 0;  // receive links that a newer one pushed out
+  SteadyTime armed = kNever;     // the hub's timer for the queue
+
+  // Where the newest receive link of the kind is kept; nullptr if receive links of this kind are not exclusive.
+  Link** newest(Address::Kind kind);
 };
 
 }  // namespace trunkline::hubsim

@@ -79,7 +79,7 @@ void Pump::forget_sink() {
 }
 
 void Pump::run() {
-  if (ended_ || running_) return;
+  if (ended_ || running_ || blackhole_) return;
   running_ = true;
   dispatch();
   // Frames are made only while nothing is being written: what the peer cannot take yet stays inside the engine.
@@ -140,17 +140,41 @@ void Pump::feed(std::string_view bytes) {
 }
 
 void Pump::read() {
-  if (ended_ || !reading_ || read_outstanding_ || pn_connection_driver_read_closed(&driver_)) return;
+  if (ended_ || blackhole_ || !reading_ || read_outstanding_ || pn_connection_driver_read_closed(&driver_)) return;
   read_outstanding_ = true;
   stream_->async_read_some(boost::asio::buffer(in_), [self = shared_from_this()](net::error_code error, std::size_t n) {
-    self->read_outstanding_ = false;
     if (self->ended_) return;
-    if (error) {
-      pn_connection_driver_read_close(&self->driver_);
-      if (error != boost::asio::error::eof) pn_connection_driver_close(&self->driver_);
-    } else {
-      self->feed({self->in_.data(), n});
+    if (self->blackhole_) {
+      self->stalled_error_ = error;
+      self->stalled_bytes_ = n;
+      return;
     }
+    self->took(error, n);
+  });
+}
+
+void Pump::took(net::error_code error, std::size_t count) {
+  read_outstanding_ = false;
+  if (error) {
+    pn_connection_driver_read_close(&driver_);
+    if (error != boost::asio::error::eof) pn_connection_driver_close(&driver_);
+  } else {
+    feed({in_.data(), count});
+  }
+  run();
+  read();
+}
+
+void Pump::set_blackhole(bool on) {
+  if (ended_ || blackhole_ == on) return;
+  blackhole_ = on;
+  if (on) return;
+  const auto self = shared_from_this();
+  boost::asio::post(stream_->executor(), [self] {
+    if (self->ended_ || self->blackhole_) return;
+    const auto count = std::exchange(self->stalled_bytes_, 0);
+    const auto error = std::exchange(self->stalled_error_, {});
+    if (count != 0 || error) return self->took(error, count);
     self->run();
     self->read();
   });

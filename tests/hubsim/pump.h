@@ -41,6 +41,9 @@ class Pump : public std::enable_shared_from_this<Pump> {
   // At once, without a word of AMQP: by FIN, or by RST.
   void abort(const std::string& reason, bool with_reset);
   void set_reading(bool reading);
+  // As if every packet were lost: nothing that arrived is taken, nothing is sent, heartbeats included. Ending it goes
+  // on where it stopped.
+  void set_blackhole(bool on);
   // No call reaches the sink any more.
   void forget_sink();
 
@@ -54,6 +57,7 @@ class Pump : public std::enable_shared_from_this<Pump> {
   bool gather();
   void feed(std::string_view bytes);
   void read();
+  void took(net::error_code error, std::size_t count);
   void write();
   void arm();
   void end(const std::string& reason);
@@ -72,6 +76,9 @@ class Pump : public std::enable_shared_from_this<Pump> {
   bool wake_posted_ = false;
   bool running_ = false;
   bool ended_ = false;
+  bool blackhole_ = false;
+  std::size_t stalled_bytes_ = 0;  // read, and kept in in_ while the black hole lasts
+  net::error_code stalled_error_;
   std::int64_t armed_for_ = 0;
 };
 

@@ -20,13 +20,14 @@ inline constexpr auto kDown = "/devices/d1/messages/devicebound";
 // A hub with devices d1 and d2 in a directory of its own.
 class HubFixture {
  public:
-  explicit HubFixture(HubLimits limits = {})
+  explicit HubFixture(HubLimits limits = {}, std::vector<std::string> also_listen = {})
       : directory_(std::filesystem::temp_directory_path() / ("hubsim-" + hex_encode(random_bytes(8)))) {
     HubOptions options;
     options.hub_name = "hub1";
     options.state_directory = directory_.string();
     options.devices = {{"d1", kKey}, {"d2", kKey}};
     options.limits = limits;
+    options.also_listen = std::move(also_listen);
     auto started = HubServer::start(std::move(options));
     REQUIRE(started);
     hub = std::move(*started);

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "tests/component/hubsim/raw_client.h"
 
+#include <proton/codec.h>
 #include <proton/connection.hpp>
 #include <proton/delivery.hpp>
 #include <proton/error_condition.hpp>
@@ -39,9 +40,9 @@ bool RawClient::until(const std::function<bool()>& reached, std::chrono::millise
   return true;
 }
 
-bool RawClient::connect() {
+bool RawClient::connect(const std::string& address) {
   const auto tls = net::tls_client_context({hub_.host(), hub_.ca_file()});
-  const auto peer = net::Endpoint::parse(hub_.address());
+  const auto peer = net::Endpoint::parse(address.empty() ? hub_.address() : address);
   if (!tls || !peer) return false;
   bool failed = false;
   attempt_ = net::connect_tls(io_, *peer, *tls, hub_.host(), std::chrono::seconds(10),
@@ -72,6 +73,15 @@ int RawClient::put_token(const std::string& token, const proton::message_id& id)
   if (!links.contains("$cbs")) {
     if (!attach_sender("$cbs").empty() || !attach_receiver("$cbs", 50).empty()) return -1;
   }
+  const auto before = incoming.size();
+  send_token(token, id);
+  if (!wait_incoming(before + 1) || incoming.back().address != "$cbs") return -1;
+  const auto& answer = incoming.back().message;
+  if (answer.correlation_id() != id) return -1;
+  return proton::get<std::int32_t>(answer.properties().get("status-code"));
+}
+
+void RawClient::send_token(const std::string& token, const proton::message_id& id) {
   proton::message request;
   request.id(id);
   request.to("$cbs");
@@ -80,12 +90,7 @@ int RawClient::put_token(const std::string& token, const proton::message_id& id)
   request.properties().put("type", "servicebus.windows.net:sastoken");
   request.properties().put("name", hub_.host());
   request.body(token);
-  const auto before = incoming.size();
   send_later("$cbs", request);
-  if (!wait_incoming(before + 1) || incoming.back().address != "$cbs") return -1;
-  const auto& answer = incoming.back().message;
-  if (answer.correlation_id() != id) return -1;
-  return proton::get<std::int32_t>(answer.properties().get("status-code"));
 }
 
 int RawClient::put_device_token(const std::string& device, const std::string& key) {
@@ -181,6 +186,10 @@ void RawClient::drain(const std::string& address) {
   flush();
 }
 
+std::string RawClient::info_of(const proton::error_condition& error) {
+  return error.properties().empty() ? std::string() : proton::to_string(error.properties());
+}
+
 RawClient::Link* RawClient::by_name(const std::string& name) {
   const auto found = names_.find(name);
   return found == names_.end() ? nullptr : &links[found->second];
@@ -205,6 +214,7 @@ void RawClient::on_receiver_open(proton::receiver& receiver) {
 void RawClient::on_sender_close(proton::sender& sender) {
   auto* link = by_name(sender.name());
   link->condition = {sender.error().name(), sender.error().description()};
+  link->info = info_of(sender.error());
   link->closed = true;
   sender.close();
 }
@@ -212,6 +222,7 @@ void RawClient::on_sender_close(proton::sender& sender) {
 void RawClient::on_receiver_close(proton::receiver& receiver) {
   auto* link = by_name(receiver.name());
   link->condition = {receiver.error().name(), receiver.error().description()};
+  link->info = info_of(receiver.error());
   link->closed = true;
   receiver.close();
 }
@@ -239,6 +250,12 @@ void RawClient::on_tracker_settle(proton::tracker& tracker) {
       link->outcomes.emplace_back("accepted");
       break;
     case PN_REJECTED:
+      link->outcome_info.resize(500);
+      if (auto length = link->outcome_info.size();
+          pn_data_format(pn_condition_info(pn_disposition_condition(pn_delivery_remote(delivery))),
+                         link->outcome_info.data(), &length) == 0) {
+        link->outcome_info.resize(length);
+      }
       link->outcomes.push_back("rejected " + amqp::read(pn_disposition_condition(pn_delivery_remote(delivery))).name);
       break;
     case PN_RELEASED:

@@ -8,6 +8,8 @@
 #include <memory>
 #include <optional>
 #include <proton/annotation_key.hpp>
+#include <proton/connection.hpp>
+#include <proton/error_condition.hpp>
 #include <proton/message.hpp>
 #include <proton/message_id.hpp>
 #include <proton/messaging_handler.hpp>
@@ -39,6 +41,8 @@ class RawClient : public proton::messaging_handler {
     bool closed = false;
     bool null_terminus = false;
     amqp::Condition condition;
+    std::string info;                   // of the condition, as Proton writes a map
+    std::string outcome_info;           // of the last rejection
     std::vector<std::string> outcomes;  // of what was sent: "accepted", "rejected amqp:...", "released", "modified"
   };
   struct Incoming {
@@ -51,10 +55,12 @@ class RawClient : public proton::messaging_handler {
   RawClient(HubServer& hub, bool sasl) : hub_(hub), sasl_(sasl) {}
   ~RawClient() override;
 
-  bool connect();
+  bool connect(const std::string& address = {});  // the hub's first one if none is given
   bool until(const std::function<bool()>& reached, std::chrono::milliseconds limit = std::chrono::seconds(10));
   // The status of the answer; -1 if none comes. The message-id may be of any type.
   int put_token(const std::string& token, const proton::message_id& id = proton::message_id(std::string("id-1")));
+  // Without waiting for the answer.
+  void send_token(const std::string& token, const proton::message_id& id);
   int put_device_token(const std::string& device, const std::string& key);
   // Empty if attached, else the condition of the refusal.
   std::string attach_sender(const std::string& address);
@@ -76,6 +82,7 @@ class RawClient : public proton::messaging_handler {
   std::vector<Incoming> incoming;
   std::vector<std::string> order;  // "settled" and "answer" of $cbs as they came
   std::optional<amqp::EndReason> ended;
+  std::string ended_info;
   bool opened = false;
   bool session_ended = false;
   std::size_t attached = 0;
@@ -91,13 +98,14 @@ class RawClient : public proton::messaging_handler {
   void on_session_error(proton::session&) override {}
   void on_sender_error(proton::sender&) override {}
   void on_receiver_error(proton::receiver&) override {}
-  void on_connection_error(proton::connection&) override {}
+  void on_connection_error(proton::connection& connection) override { ended_info = info_of(connection.error()); }
   void on_transport_error(proton::transport&) override {}
   void on_error(const proton::error_condition&) override {}
   void on_message(proton::delivery& delivery, proton::message& message) override;
   void on_tracker_settle(proton::tracker& tracker) override;
   void on_receiver_drain_finish(proton::receiver&) override { drained = true; }
   Link* by_name(const std::string& name);
+  static std::string info_of(const proton::error_condition& error);
 
   HubServer& hub_;
   bool sasl_;

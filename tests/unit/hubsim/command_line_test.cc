@@ -25,6 +25,16 @@ TEST_CASE("the port of the hub is the default") {
   CHECK(parse_command_line({"--hub-name", "h", "--state", "s"})->options.listen == "127.0.0.1:5671");
 }
 
+TEST_CASE("a hub listens on the first address given and on all further ones") {
+  const auto options = parse_command_line({"--hub-name", "h", "--state", "s", "--listen", "127.0.0.1:1", "--listen",
+                                           "127.0.0.1:2", "--max-tokens", "7"})
+                           ->options;
+  CHECK(options.listen == "127.0.0.1:1");
+  CHECK(options.also_listen == std::vector<std::string>{"127.0.0.1:2"});
+  CHECK(options.limits.tokens_per_connection == 7);
+  CHECK_FALSE(parse_command_line({"--hub-name", "h", "--state", "s", "--max-tokens", "many"}));
+}
+
 TEST_CASE("a request to a running hub wants a socket and the request") {
   const auto line = parse_command_line({"ctl", "--control", "/tmp/s", R"({"op":"status"})"}).value();
   CHECK(line.what == CommandLine::What::ask);
