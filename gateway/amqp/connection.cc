@@ -235,8 +235,8 @@ class Connection::Pump final : public std::enable_shared_from_this<Pump> {
   }
 
   EndReason close_reason() {
-    const auto condition = amqp::read(pn_connection_remote_condition(engine()));
-    return {condition.name, condition.description};
+    auto condition = amqp::read(pn_connection_remote_condition(engine()));
+    return {std::move(condition.name), std::move(condition.description), std::move(condition.info)};
   }
 
   // The stream ended or failed.

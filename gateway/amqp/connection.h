@@ -6,6 +6,7 @@
 #include <chrono>
 #include <cstdint>
 #include <functional>
+#include <map>
 #include <memory>
 #include <optional>
 #include <proton/connection.hpp>
@@ -22,6 +23,7 @@ namespace trunkline::amqp {
 struct EndReason {
   std::string condition;    // empty after an orderly close by both sides
   std::string description;  // printable, at most 512 bytes (Proton's texts may hold raw peer bytes)
+  std::map<std::string, std::string, std::less<>> info = {};  // what the peer's close says besides, as Condition has it
 };
 
 // One AMQP 1.0 connection: Proton's connection_driver pumped over one byte stream (decision: ours, not the container).

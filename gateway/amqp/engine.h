@@ -9,6 +9,8 @@
 #include <proton/terminus.h>
 
 #include <cstddef>
+#include <functional>
+#include <map>
 #include <proton/internal/object.hpp>
 #include <string>
 #include <string_view>
@@ -30,14 +32,17 @@ inline constexpr std::size_t kMaxConditionText = 512;
 // A peer's text made fit for a log: at most kMaxConditionText bytes, no control characters, valid UTF-8.
 std::string printable(std::string_view text);
 
-// An AMQP error condition as a value; its texts are printable.
+// An AMQP error condition as a value; its texts are printable. The info map holds what is text or number, as text, at
+// most kMaxConditionInfo entries of a peer's.
+inline constexpr std::size_t kMaxConditionInfo = 16;
 struct Condition {
   std::string name;
   std::string description;
+  std::map<std::string, std::string, std::less<>> info = {};
   [[nodiscard]] bool set() const { return !name.empty(); }
 };
 Condition read(pn_condition_t* condition);
-void write(pn_condition_t* condition, const Condition& value);
+void write(pn_condition_t* condition, const Condition& value);  // info as symbols and strings
 
 // Settles a received delivery with the outcome; a rejection carries its condition.
 void accept(pn_delivery_t* delivery);

@@ -14,9 +14,9 @@ struct Outcome {
   enum class Kind { accepted, rejected, released, modified };
   Kind kind = Kind::released;
   bool undeliverable_here = false;  // modified only
-  std::string condition;            // rejected: the error condition, such as "amqp:not-found"
-  std::string description;          // what a person reads; bounded by who fills it
-  Milliseconds retry_after{0};      // released: the hub asks for so much patience (a throttle); 0 if it does not
+  std::string condition = {};       // rejected: the error condition, such as "amqp:not-found"
+  std::string description = {};     // what a person reads; bounded by who fills it
+  Milliseconds retry_after{0};  // released, modified: the hub asks for so much patience (a throttle); 0: it does not
 
   static Outcome accepted() { return {Kind::accepted, false, {}, {}, {}}; }
   static Outcome released(std::string why = {}) { return {Kind::released, false, {}, std::move(why), {}}; }

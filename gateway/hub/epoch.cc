@@ -59,11 +59,11 @@ void HubLink::Epoch::connected(std::unique_ptr<net::Stream> stream) {
   options.idle_timeout = shared_.options.idle_timeout;
   options.sasl_anonymous = dialect().sasl == Dialect::Sasl::anonymous;
   options.on_bytes = [this](pn_delivery_t* delivery, std::string_view bytes) { on_bytes(delivery, bytes); };
-  connection_ = std::make_unique<amqp::Connection>(std::move(stream), std::move(options), *this,
-                                                   [this](const amqp::EndReason& reason) {
-                                                     if (fault_) return finish(*fault_);
-                                                     finish(connection_fault({reason.condition, reason.description}));
-                                                   });
+  connection_ = std::make_unique<amqp::Connection>(
+      std::move(stream), std::move(options), *this, [this](const amqp::EndReason& reason) {
+        if (fault_) return finish(*fault_);
+        finish(connection_fault({reason.condition, reason.description, reason.info}));
+      });
   connection_->start();
 }
 

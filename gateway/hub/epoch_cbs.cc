@@ -3,7 +3,9 @@
 #include <proton/disposition.h>
 
 #include <boost/asio/post.hpp>
+#include <map>
 #include <proton/annotation_key.hpp>
+#include <proton/codec/map.hpp>
 #include <proton/connection.hpp>
 #include <proton/map.hpp>
 #include <proton/message_id.hpp>
@@ -26,6 +28,17 @@ constexpr int kAnswerCredit = 100;
 
 void* to_context(std::uint64_t number) {
   return reinterpret_cast<void*>(static_cast<std::uintptr_t>(number));
+}
+
+// A retry hint among an answer's application properties.
+std::optional<Milliseconds> asked_by(const proton::message& answer) {
+  std::map<std::string, proton::scalar> properties;
+  proton::get(answer.properties(), properties);
+  std::map<std::string, std::string, std::less<>> hints;
+  for (const auto& [key, value] : properties) {
+    if (is_retry_key(key)) hints[key] = proton::to_string(value);
+  }
+  return asked_to_wait(hints);
 }
 
 }  // namespace
@@ -84,6 +97,7 @@ void HubLink::Epoch::write_put_tokens() {
 void HubLink::Epoch::on_put_token_answer(pn_delivery_t* delivery, std::string_view bytes) {
   int status = 0;
   std::string description;
+  std::optional<Milliseconds> asked;
   std::optional<DeviceSlot> slot;
   try {
     encoded_.assign(bytes.begin(), bytes.end());
@@ -95,6 +109,7 @@ void HubLink::Epoch::on_put_token_answer(pn_delivery_t* delivery, std::string_vi
       status = code.empty() ? 0 : proton::coerce<int>(code);
       const auto text = message_.properties().get("status-description");
       if (text.type() == proton::STRING) description = proton::get<std::string>(text);
+      if (status < 200 || status > 299) asked = asked_by(message_);
       slot = put_tokens_.answered(proton::get<std::string>(message_.correlation_id()), shared_.clock.steady());
     }
   } catch (const std::exception& e) {
@@ -106,7 +121,7 @@ void HubLink::Epoch::on_put_token_answer(pn_delivery_t* delivery, std::string_vi
       log::debug("device_authorised", {{"device", find(*slot)->id.text()}, {"epoch", number_}});
       events().on_authorised(*slot);
     } else {
-      refuse(*slot, token_fault(status, description));
+      refuse(*slot, token_fault(status, description, asked));
     }
   }
   if (working()) write_put_tokens();

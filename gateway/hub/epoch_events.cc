@@ -87,11 +87,9 @@ void HubLink::Epoch::on_tracker(proton::tracker& tracker) {
     case PN_ACCEPTED:
       outcome = Outcome::accepted();
       break;
-    case PN_REJECTED: {
-      auto why = amqp::read(pn_disposition_condition(remote));
-      outcome = Outcome::rejected(std::move(why.name), std::move(why.description));
+    case PN_REJECTED:
+      outcome = rejection(amqp::read(pn_disposition_condition(remote)));
       break;
-    }
     case PN_RELEASED:
       outcome = Outcome::released();
       break;

@@ -1,6 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <functional>
+#include <map>
+#include <optional>
+#include <string>
 #include <string_view>
 
 #include "gateway/amqp/engine.h"
@@ -17,10 +21,16 @@ LinkFault device_fault(const amqp::Condition& condition);
 // Why the connection, or what all devices share on it, ended.
 LinkFault connection_fault(const amqp::Condition& condition);
 
-// A put-token answer other than 2xx.
-LinkFault token_fault(int status, std::string_view description);
+// A put-token answer other than 2xx; `asked` is its own retry hint.
+LinkFault token_fault(int status, std::string_view description, std::optional<Milliseconds> asked = {});
 
-// Sleeping longer than the usual back-off helps with these; nothing if not.
-std::optional<Milliseconds> retry_hint(LinkFault::Kind kind);
+// What the hub's rejection of a message means for that message: what time alone will cure is no verdict on it. A
+// throttle is released with the hub's patience, a hub in trouble counts as an attempt (modified), everything else stays
+// rejected.
+Outcome rejection(const amqp::Condition& condition);
+
+// How long the hub asks to wait, if it does: "retry-after" and its other spellings, in seconds, at most an hour.
+std::optional<Milliseconds> asked_to_wait(const std::map<std::string, std::string, std::less<>>& info);
+bool is_retry_key(std::string_view key);
 
 }  // namespace trunkline::hub

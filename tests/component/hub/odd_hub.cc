@@ -78,13 +78,16 @@ void OddHub::on_receiver_open(proton::receiver& receiver) {
 
 void OddHub::on_message(proton::delivery& delivery, proton::message& message) {
   auto* raw = amqp::handle<pn_delivery_t>(delivery);
-  if (delivery.receiver().target().address() != "$cbs") return amqp::accept(raw);
+  if (delivery.receiver().target().address() != "$cbs") {
+    return reject_telemetry ? amqp::reject(raw, *reject_telemetry) : amqp::accept(raw);
+  }
   if (reject_put_token) return amqp::reject(raw, {"amqp:decode-error", "what is this"});
   // The answer first, and then the disposition of the request.
   proton::message answer;
   answer.correlation_id(message.id());
-  answer.properties().put("status-code", std::int32_t{200});
-  answer.properties().put("status-description", "OK");
+  answer.properties().put("status-code", token_status);
+  answer.properties().put("status-description", token_text);
+  for (const auto& [name, value] : token_extras) answer.properties().put(name, value);
   answers_.send(answer, proton::binary("a" + std::to_string(++tag_)));
   amqp::accept(raw);
 }

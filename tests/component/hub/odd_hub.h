@@ -4,7 +4,9 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <optional>
 #include <proton/messaging_handler.hpp>
+#include <proton/scalar.hpp>
 #include <proton/sender.hpp>
 #include <proton/symbol.hpp>
 #include <proton/value.hpp>
@@ -46,6 +48,10 @@ class OddHub final : public proton::messaging_handler {
   std::string refuse_sender_at;  // refuses the hub's side of that client's sender
   bool answer_device_attach = true;
   bool reject_put_token = false;
+  std::optional<amqp::Condition> reject_telemetry;
+  std::int32_t token_status = 200;
+  std::string token_text = "OK";
+  std::map<std::string, proton::scalar> token_extras;  // further properties of put-token answers
   bool silent_after_open = false;
   pn_rcv_settle_mode_t settle_mode = PN_RCV_FIRST;
 

@@ -117,3 +117,34 @@ TEST_CASE("a hub that falls silent after its open is left at the limit", "[R-01]
   CHECK(rig.lost[0].kind == Kind::timeout);
   CHECK(rig.ready == 0);
 }
+
+TEST_CASE("a throttled message is released with the hub's patience, and a hub in trouble counts an attempt", "[D-04]") {
+  OddRig rig;
+  rig.connect();
+  rig.online(rig.slot);
+  const auto outcome_of = [&](const amqp::Condition& condition) {
+    rig.hub.reject_telemetry = condition;
+    const auto before = rig.events(rig.slot).outcomes.size();
+    REQUIRE(rig.send(rig.slot, "x") == Uplink::SendResult::sent);
+    REQUIRE(rig.until([&] { return rig.events(rig.slot).outcomes.size() == before + 1; }));
+    return rig.events(rig.slot).outcomes.back().second;
+  };
+  const auto throttled = outcome_of({"com.microsoft:device-container-throttled", "slow", {{"retry-after", "2"}}});
+  CHECK(throttled.kind == Outcome::Kind::released);
+  CHECK(throttled.retry_after == Milliseconds(2'000));
+  CHECK(throttled.description.find("slow") != std::string::npos);
+  CHECK(outcome_of({"com.microsoft:timeout", "later"}).kind == Outcome::Kind::modified);
+  CHECK(outcome_of({"amqp:not-allowed", "never"}).kind == Outcome::Kind::rejected);
+}
+
+TEST_CASE("a refused token says how long the hub wants to be left alone") {
+  OddRig rig;
+  rig.hub.token_status = 429;
+  rig.hub.token_text = "Too many";
+  rig.hub.token_extras["Retry-After"] = std::uint32_t{9};
+  rig.connect();
+  rig.authorise(rig.slot);
+  REQUIRE(rig.until([&] { return rig.events(rig.slot).refused.size() == 1; }));
+  CHECK(rig.events(rig.slot).refused[0].kind == Kind::throttled);
+  CHECK(rig.events(rig.slot).refused[0].retry_after == Milliseconds(9'000));
+}
