@@ -123,6 +123,8 @@ void HubLink::Epoch::give_up(pn_link_t* link) {
 }
 
 void HubLink::Epoch::detached(const Device& device, DeviceLink which, LinkFault fault) {
+  shared_.time.read(fault.description, shared_.clock.steady());
+  if (fault.kind == LinkFault::Kind::unauthorised) name_the_clock(fault);
   const auto level = fault.kind == LinkFault::Kind::protocol ? log::Level::error : log::Level::warning;
   log::write(level, "device_detached",
              {{"device", device.id.text()},

@@ -109,6 +109,7 @@ void HubLink::Epoch::on_command(const Device& device, pn_delivery_t* delivery, s
     return connection_->wake();
   }
   shared_.commands.add();
+  if (command->enqueued) shared_.time.at_least(*command->enqueued, shared_.clock.steady());
   const auto number = ++last_command_;
   held_[number] = delivery;
   pn_delivery_set_context(delivery, reinterpret_cast<void*>(static_cast<std::uintptr_t>(number)));

@@ -42,12 +42,13 @@ void HubLink::Epoch::open() {
     if (error || alive.expired()) return;
     fail({Kind::timeout, "trunkline:watchdog", "the hub did not finish the handshake in time", {}});
   });
-  auto context = net::tls_client_context({shared_.options.host, shared_.options.ca_file});
+  const auto& stop = shared_.route.stop();
+  auto context = net::tls_client_context({stop.name, shared_.options.ca_file});
   if (!context) return fail(connect_fault(context.error()));
-  attempt_ = net::connect_tls(shared_.io, shared_.options.address, *context, shared_.options.host,
-                              shared_.options.handshake_timeout, [this](Result<std::unique_ptr<net::Stream>> stream) {
+  attempt_ = net::connect_tls(shared_.io, stop.address, *context, stop.name, shared_.options.handshake_timeout,
+                              [this](Result<std::unique_ptr<net::Stream>> stream) {
                                 if (dying_) return;
-                                if (!stream) return finish(connect_fault(stream.error()));
+                                if (!stream) return unreachable(stream.error());
                                 connected(std::move(*stream));
                               });
 }
@@ -59,11 +60,8 @@ void HubLink::Epoch::connected(std::unique_ptr<net::Stream> stream) {
   options.idle_timeout = shared_.options.idle_timeout;
   options.sasl_anonymous = dialect().sasl == Dialect::Sasl::anonymous;
   options.on_bytes = [this](pn_delivery_t* delivery, std::string_view bytes) { on_bytes(delivery, bytes); };
-  connection_ = std::make_unique<amqp::Connection>(
-      std::move(stream), std::move(options), *this, [this](const amqp::EndReason& reason) {
-        if (fault_) return finish(*fault_);
-        finish(connection_fault({reason.condition, reason.description, reason.info}));
-      });
+  connection_ = std::make_unique<amqp::Connection>(std::move(stream), std::move(options), *this,
+                                                   [this](const amqp::EndReason& reason) { ended(reason); });
   connection_->start();
 }
 
@@ -87,7 +85,32 @@ void HubLink::Epoch::fail(LinkFault fault) {
   });
 }
 
+void HubLink::Epoch::unreachable(const Error& error) {
+  auto fault = connect_fault(error);
+  shared_.time.handshake_failed(fault.description, shared_.clock.steady());
+  name_the_clock(fault);
+  finish(std::move(fault));
+}
+
+void HubLink::Epoch::ended(const amqp::EndReason& reason) {
+  if (fault_) return finish(*fault_);
+  const amqp::Condition condition{reason.condition, reason.description, reason.info};
+  if (condition.name == kRedirect) {
+    shared_.redirects.add();
+    return finish(shared_.route.redirect(condition));
+  }
+  shared_.time.read(condition.description, shared_.clock.steady());
+  finish(connection_fault(condition));
+}
+
+// A refusal whose reason is most likely the clock says so first.
+void HubLink::Epoch::name_the_clock(LinkFault& fault) {
+  const auto advice = shared_.time.advice(shared_.clock.wall(), shared_.clock.steady());
+  if (!advice.empty()) fault.description = amqp::printable(advice + " (" + fault.description + ")");
+}
+
 void HubLink::Epoch::finish(LinkFault fault) {
+  if (fault.condition != kRedirect) shared_.route.ended(ready_);
   const auto on_lost = std::move(on_lost_);
   on_lost(std::move(fault));  // destroys this
 }
@@ -96,6 +119,7 @@ void HubLink::Epoch::check_ready() {
   if (ready_ || dying_ || (takes_tokens() && !(cbs_sender_open_ && cbs_receiver_open_))) return;
   ready_ = true;
   watchdog_.cancel();
+  if (!takes_tokens()) shared_.route.worked();
   log::info("uplink_connected", {{"connection", shared_.options.connection.value},
                                  {"epoch", number_},
                                  {"host", shared_.options.host},
@@ -118,6 +142,12 @@ void HubLink::Epoch::arm(SteadyTime at) {
 // What happens by time alone.
 void HubLink::Epoch::housekeep() {
   const auto now = shared_.clock.steady();
+  if (now >= answer_due_) {
+    answer_due_ = kNever;
+    if (put_tokens_.outstanding() > 0) {
+      return fail({Kind::timeout, "trunkline:watchdog", "the hub did not answer the first put-token in time", {}});
+    }
+  }
   for (const auto slot : put_tokens_.expire(now)) {
     refuse(slot, {Kind::timeout, "trunkline:put-token-timeout", "the hub did not answer in time", {}});
   }

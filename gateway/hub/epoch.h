@@ -24,7 +24,9 @@
 #include "gateway/hub/command_codec.h"
 #include "gateway/hub/dialect.h"
 #include "gateway/hub/hub_link.h"
+#include "gateway/hub/hub_time.h"
 #include "gateway/hub/put_tokens.h"
+#include "gateway/hub/route.h"
 #include "gateway/hub/slab.h"
 #include "gateway/hub/telemetry_codec.h"
 #include "gateway/net/connect.h"
@@ -40,8 +42,11 @@ struct HubLink::Shared {
   Metric& commands;
   Metric& commands_malformed;
   Metric& unhandled;
+  Metric& redirects;
   TelemetryEncoder encoder;
   CommandDecoder decoder;
+  Route route;
+  HubTime time{};
   UplinkEvents* events = nullptr;
   std::uint64_t epochs = 0;
 };
@@ -105,6 +110,7 @@ class HubLink::Epoch final : public proton::messaging_handler {
   struct Device {
     DeviceSlot slot;
     DeviceId id;
+    WallTime token_expires{};  // of the last one that was put
     std::optional<proton::session> session;
     std::array<Channel, kDeviceLinks> channels;
 
@@ -127,7 +133,10 @@ class HubLink::Epoch final : public proton::messaging_handler {
 
   void connected(std::unique_ptr<net::Stream> stream);
   void finish(LinkFault fault);
+  void unreachable(const Error& error);
+  void ended(const amqp::EndReason& reason);
   void check_ready();
+  void name_the_clock(LinkFault& fault);
   void arm(SteadyTime at);
   void housekeep();
 
@@ -136,6 +145,7 @@ class HubLink::Epoch final : public proton::messaging_handler {
   void on_bytes(pn_delivery_t* delivery, std::string_view bytes);
   void on_put_token_answer(pn_delivery_t* delivery, std::string_view bytes);
   void on_put_token_settled(pn_delivery_t* delivery);
+  void cbs_answered();
   void refuse(DeviceSlot slot, LinkFault fault);
 
   void on_link_open(pn_link_t* link, pn_terminus_t* far);
@@ -169,6 +179,8 @@ class HubLink::Epoch final : public proton::messaging_handler {
   pn_link_t* cbs_receiver_ = nullptr;
   bool cbs_sender_open_ = false;
   bool cbs_receiver_open_ = false;
+  bool cbs_answered_ = false;
+  SteadyTime answer_due_ = kNever;  // the first put-token's, until there is an answer to any
   PutTokens put_tokens_;
   proton::message message_;
   std::vector<char> encoded_;

@@ -2,6 +2,7 @@
 // $cbs: its links, put-token requests and their answers (hub-amqp-protocol.md 3).
 #include <proton/disposition.h>
 
+#include <algorithm>
 #include <boost/asio/post.hpp>
 #include <map>
 #include <proton/annotation_key.hpp>
@@ -65,6 +66,7 @@ void HubLink::Epoch::authorise(DeviceSlot slot, const DeviceId& device, Token to
     });
     return;
   }
+  entry->token_expires = token.expires;
   put_tokens_.request(slot, std::move(token), shared_.clock.steady());
   write_put_tokens();
 }
@@ -89,9 +91,10 @@ void HubLink::Epoch::write_put_tokens() {
     pn_link_send(cbs_sender_, encoded_.data(), encoded_.size());
     pn_link_advance(cbs_sender_);
     shared_.put_tokens.add();
+    if (!cbs_answered_ && answer_due_ == kNever) answer_due_ = now + shared_.options.handshake_timeout;
     connection_->wake();
   }
-  arm(put_tokens_.deadline());
+  arm(std::min(put_tokens_.deadline(), answer_due_));
 }
 
 void HubLink::Epoch::on_put_token_answer(pn_delivery_t* delivery, std::string_view bytes) {
@@ -116,8 +119,10 @@ void HubLink::Epoch::on_put_token_answer(pn_delivery_t* delivery, std::string_vi
     log::warning("cbs_answer_unreadable", {{"epoch", number_}, {"error", amqp::printable(e.what())}});
   }
   amqp::accept(delivery);
+  cbs_answered();
   if (slot) {
     if (status >= 200 && status <= 299) {
+      shared_.route.worked();
       log::debug("device_authorised", {{"device", find(*slot)->id.text()}, {"epoch", number_}});
       events().on_authorised(*slot);
     } else {
@@ -136,11 +141,19 @@ void HubLink::Epoch::on_put_token_settled(pn_delivery_t* delivery) {
   pn_delivery_set_context(delivery, nullptr);
   pn_delivery_settle(delivery);
   if (number == 0 || state == PN_ACCEPTED || state == 0) return;
+  cbs_answered();
   if (const auto slot = put_tokens_.ended(number, shared_.clock.steady())) refuse(*slot, device_fault(condition));
   if (working()) write_put_tokens();
 }
 
+void HubLink::Epoch::cbs_answered() {
+  cbs_answered_ = true;
+  answer_due_ = kNever;
+}
+
 void HubLink::Epoch::refuse(DeviceSlot slot, LinkFault fault) {
+  shared_.time.token_refused(fault.description, find(slot)->token_expires, shared_.clock.steady());
+  if (fault.kind == LinkFault::Kind::unauthorised) name_the_clock(fault);
   log::warning("device_refused", {{"device", find(slot)->id.text()},
                                   {"kind", to_string(fault.kind)},
                                   {"error", fault.condition},

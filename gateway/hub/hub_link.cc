@@ -18,14 +18,20 @@ HubLink::HubLink(boost::asio::io_context& io, Options options, const Clock& cloc
                                                "Cloud-to-device messages that could not be read and were rejected"),
           .unhandled =
               metrics.metric("uplink_unhandled_total", "Messages on method and twin links, which nobody takes"),
+          .redirects = metrics.metric("uplink_redirects_total", "Connections that the hub sent elsewhere"),
           .encoder = TelemetryEncoder(options.spool_uuid),
           .decoder = {},
+          .route = Route(options.host, options.address),
       }) {}
 
 HubLink::~HubLink() = default;
 
 void HubLink::set_events(UplinkEvents& events) {
   shared_->events = &events;
+}
+
+Milliseconds HubLink::clock_behind() const {
+  return shared_->time.behind(shared_->clock.wall(), shared_->clock.steady());
 }
 
 void HubLink::open() {

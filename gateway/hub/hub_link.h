@@ -18,7 +18,8 @@ const Dialect& iot_hub();
 // The IoT Hub dialect over one AMQP connection: TLS, SASL ANONYMOUS, $cbs, a session and links per device. Implements
 // Uplink; owned by the composition root, used and called back on the hub thread only (the io_context's). One connection
 // epoch per open(); events of an older epoch never arrive. A watchdog of `handshake_timeout` runs from open() to
-// on_ready, because Proton has none there.
+// on_ready, because Proton has none there, and another from the first put-token to the first answer to any. A redirect
+// within the hub's domain is followed at the next open().
 class HubLink final : public Uplink {
  public:
   struct Options {
@@ -40,6 +41,9 @@ class HubLink final : public Uplink {
   ~HubLink() override;
 
   void set_events(UplinkEvents& events);  // before open()
+  // How far this machine's clock is behind the hub's, at least, as far as the hub let it be seen; 0 if nothing is
+  // known. Beyond 5 minutes the hub refuses every token.
+  [[nodiscard]] Milliseconds clock_behind() const;
 
   void open() override;
   void authorise(DeviceSlot slot, const DeviceId& device, Token token) override;

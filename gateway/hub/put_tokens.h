@@ -48,6 +48,7 @@ class PutTokens {
 
   // Takes out what was not answered in time.
   std::vector<DeviceSlot> expire(SteadyTime now);
+  [[nodiscard]] std::size_t outstanding() const { return outstanding_.size(); }
   [[nodiscard]] SteadyTime deadline() const;
   [[nodiscard]] bool stalled(SteadyTime now) const;
 

@@ -1,15 +1,19 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "gateway/net/connect.h"
 
+#include <openssl/err.h>
 #include <openssl/ssl.h>
 #include <openssl/x509v3.h>
 
 #include <boost/asio/error.hpp>
 #include <boost/asio/ip/address.hpp>
 #include <boost/asio/post.hpp>
+#include <boost/asio/ssl/error.hpp>
 #include <boost/asio/steady_timer.hpp>
+#include <ctime>
 #include <vector>
 
+#include "gateway/base/clock.h"
 #include "gateway/net/socket_stream.h"
 
 namespace trunkline::net {
@@ -34,6 +38,51 @@ bool expect_name(SSL* ssl, const std::string& name) {
   // SSL_set_tlsext_host_name is a macro of C casts around this call.
   return X509_VERIFY_PARAM_set1_host(parameters, name.c_str(), name.size()) == 1 &&
          SSL_ctrl(ssl, SSL_CTRL_SET_TLSEXT_HOSTNAME, TLSEXT_NAMETYPE_host_name, const_cast<char*>(name.c_str())) == 1;
+}
+
+std::string time_text(const ASN1_TIME* time) {
+  std::tm utc{};
+  if (time == nullptr || ASN1_TIME_to_tm(time, &utc) != 1) return "an unreadable time";
+  return to_rfc3339(WallTime(std::chrono::seconds(::timegm(&utc))));
+}
+
+// Names what to do: most refused certificates are a wrong clock, name or CA file of ours.
+Error certificate_error(SSL* ssl, long verdict, const std::string& name) {
+  std::string text = std::string("certificate: ") + X509_verify_cert_error_string(verdict);
+  // The chain is kept even when it was refused. It is valid when all of it is.
+  const auto* chain = SSL_get0_verified_chain(ssl);
+  const ASN1_TIME* begins = nullptr;
+  const ASN1_TIME* ends = nullptr;
+  for (int i = 0; chain != nullptr && i < sk_X509_num(chain); ++i) {
+    const auto* certificate = sk_X509_value(chain, i);
+    const auto* from = X509_get0_notBefore(certificate);
+    const auto* to = X509_get0_notAfter(certificate);
+    if (begins == nullptr || ASN1_TIME_compare(from, begins) > 0) begins = from;
+    if (ends == nullptr || ASN1_TIME_compare(to, ends) < 0) ends = to;
+  }
+  switch (verdict) {
+    case X509_V_ERR_CERT_NOT_YET_VALID:
+      text += ": it begins at " + time_text(begins) + "; this machine's clock may be behind, check it";
+      break;
+    case X509_V_ERR_CERT_HAS_EXPIRED:
+      text += ": it ended at " + time_text(ends) + "; if that is not past, this machine's clock is ahead, check it";
+      break;
+    case X509_V_ERR_HOSTNAME_MISMATCH:
+    case X509_V_ERR_IP_ADDRESS_MISMATCH:
+      text += ": it is not for '" + name + "'; check the configured host and address";
+      break;
+    case X509_V_ERR_UNABLE_TO_GET_ISSUER_CERT:
+    case X509_V_ERR_UNABLE_TO_GET_ISSUER_CERT_LOCALLY:
+    case X509_V_ERR_SELF_SIGNED_CERT_IN_CHAIN:
+    case X509_V_ERR_DEPTH_ZERO_SELF_SIGNED_CERT:
+    case X509_V_ERR_UNABLE_TO_VERIFY_LEAF_SIGNATURE:
+    case X509_V_ERR_CERT_SIGNATURE_FAILURE:  // an authority of the same name with another key
+      text += ": its authority is not among those that we trust; check the CA file";
+      break;
+    default:
+      break;
+  }
+  return Error{ErrorCode::denied, std::move(text)};
 }
 
 // One attempt in progress. Asio's operations keep it alive; cancel() takes its voice away.
@@ -135,9 +184,13 @@ class Attempt final : public std::enable_shared_from_this<Attempt> {
   Error handshake_error(const error_code& error) {
     if (secure_ && !server_name_.empty()) {
       const long verdict = SSL_get_verify_result(secure_->native_handle());
-      if (verdict != X509_V_OK) {
-        return Error{ErrorCode::denied, std::string("certificate: ") + X509_verify_cert_error_string(verdict)};
-      }
+      if (verdict != X509_V_OK) return certificate_error(secure_->native_handle(), verdict, server_name_);
+    }
+    const auto reason = error.category() == asio::error::get_ssl_category()
+                            ? ERR_GET_REASON(static_cast<unsigned long>(error.value()))
+                            : 0;
+    if (reason == SSL_R_UNSUPPORTED_PROTOCOL || reason == SSL_R_TLSV1_ALERT_PROTOCOL_VERSION) {
+      return Error{ErrorCode::denied, "TLS handshake: the two sides share no version of TLS; ours begin at 1.2"};
     }
     return io_error(error).in("TLS handshake");
   }

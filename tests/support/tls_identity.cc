@@ -33,12 +33,12 @@ void add_extension(X509* certificate, X509* issuer, int nid, const std::string& 
 }
 
 Certificate make_certificate(const std::string& subject, long serial, EVP_PKEY* key, X509* issuer, EVP_PKEY* issuer_key,
-                             const std::string& san) {
+                             const std::string& san, long begins = -3600, long ends = 24L * 3600) {
   Certificate certificate(X509_new(), &X509_free);
   X509_set_version(certificate.get(), 2);
   ASN1_INTEGER_set(X509_get_serialNumber(certificate.get()), serial);
-  X509_gmtime_adj(X509_getm_notBefore(certificate.get()), -3600);
-  X509_gmtime_adj(X509_getm_notAfter(certificate.get()), 24L * 3600);
+  X509_gmtime_adj(X509_getm_notBefore(certificate.get()), begins);
+  X509_gmtime_adj(X509_getm_notAfter(certificate.get()), ends);
   auto* name = X509_get_subject_name(certificate.get());
   X509_NAME_add_entry_by_txt(name, "CN", MBSTRING_ASC, reinterpret_cast<const unsigned char*>(subject.c_str()), -1, -1,
                              0);
@@ -67,7 +67,7 @@ bool is_address(const std::string& name) {
 
 }  // namespace
 
-TlsIdentity::TlsIdentity(const std::string& name) {
+TlsIdentity::TlsIdentity(const std::string& name, long begins, long ends) {
   std::string pattern = std::filesystem::temp_directory_path() / "trunkline-tls-XXXXXX";
   if (::mkdtemp(pattern.data()) == nullptr) throw std::runtime_error("cannot make a temporary directory");
   directory_ = pattern;
@@ -75,7 +75,7 @@ TlsIdentity::TlsIdentity(const std::string& name) {
   const auto ca = make_certificate("trunkline test CA", 1, ca_key.get(), nullptr, ca_key.get(), "");
   const auto key = make_key();
   const auto certificate = make_certificate("trunkline test server", 2, key.get(), ca.get(), ca_key.get(),
-                                            (is_address(name) ? "IP:" : "DNS:") + name);
+                                            (is_address(name) ? "IP:" : "DNS:") + name, begins, ends);
   PEM_write_X509(open_for_writing(ca_file()).get(), ca.get());
   PEM_write_X509(open_for_writing(certificate_file()).get(), certificate.get());
   PEM_write_PrivateKey(open_for_writing(key_file()).get(), key.get(), nullptr, nullptr, 0, nullptr, nullptr);
