@@ -140,8 +140,13 @@ void read_device(const Table& table, Mark mark, References main, Findings& findi
   read_symbol(reader, "content_encoding", false, draft.map.content_encoding);
   draft.map.expect_every = reader.duration("expect_every", Milliseconds(1000), std::chrono::hours(24 * 30));
   if (auto most = reader.integer("in_flight", 1, 1000)) draft.map.in_flight = static_cast<unsigned>(*most);
+  if (auto rank = reader.choice("priority", {"alarm", "normal", "bulk"})) {
+    draft.map.priority = rank->value == "alarm"  ? Priority::alarm
+                         : rank->value == "bulk" ? Priority::bulk
+                                                 : Priority::normal;
+  }
   read_protocol(reader, main, draft);
-  reader.not_yet({"priority", "max_bytes", "max_messages", "max_age", "on_full", "order", "preset"});
+  reader.not_yet({"max_bytes", "max_messages", "max_age", "on_full", "order", "preset"});
   reader.finish();
   drafts.push_back(std::move(draft));
 }

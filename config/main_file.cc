@@ -58,11 +58,14 @@ void read_hub(TableReader& root, MainFile& main) {
     hub.token_lifetime = *life;
   }
   if (auto rate = reader.rate("attach_rate", 10'000)) hub.attach_rate = *rate;
+  if (auto when = reader.choice("attach", {"needed", "start"})) {
+    hub.attach = when->value == "start" ? Attach::start : Attach::needed;
+  }
+  if (auto rate = reader.rate("send_rate", 1'000'000)) hub.send_rate = *rate;
   if (auto most = reader.integer("max_devices_per_connection", 1, 1000)) {
     hub.max_devices_per_connection = static_cast<unsigned>(*most);
   }
   reader.not_yet_except("transport", "amqps");
-  reader.not_yet_except("send_rate", "off");
   reader.not_yet({"proxy"});
   reader.finish();
 }

@@ -14,6 +14,12 @@
 
 namespace trunkline::config {
 
+// When a device's telemetry link is attached.
+enum class Attach {
+  needed,  // at its first message
+  start,   // at once
+};
+
 // What an operator may write in trunkline.toml; the initial values are the defaults. An immutable value once loaded.
 struct Hub {
   std::string host;                        // required: tenant, TLS name and token audience
@@ -21,6 +27,8 @@ struct Hub {
   std::string ca_file;                     // empty: the system's store
   Milliseconds token_lifetime{3'600'000};  // 30s to 24h
   double attach_rate = 100;                // devices per second after a (re)connect; 0 is "off"
+  Attach attach = Attach::needed;          // of telemetry links
+  double send_rate = 0;                    // messages per second toward the hub; 0 is "off"
   unsigned max_devices_per_connection = 990;
 };
 

@@ -69,8 +69,8 @@ class Application final : private ops::Control {
         capacity_(Spool::room(settings_.spool.max_bytes), settings_.spool.max_messages),
         store_(*spool_, capacity_, metrics_),
         store_thread_(store_, capacity_, clock_, [this](ReadAnswer answer) { hub_.on_read(std::move(answer)); }),
-        hub_({clock_, metrics_, store_thread_, live_, directory_}, link_options(),
-             {.attach_rate = settings_.hub.attach_rate}, random_seed()),
+        hub_({clock_, metrics_, store_thread_, live_, directory_}, link_options(), multiplexer_options(),
+             random_seed()),
         intake_(store_thread_, live_, capacity_, sizer_, clock_, metrics_, spool_->run(),
                 [this](const DeviceId& device, Presence presence) { hub_.presence(device, presence); }) {}
 
@@ -84,6 +84,15 @@ class Application final : private ops::Control {
     out.ca_file = settings_.hub.ca_file;
     out.gateway_id = "trunkline-" + spool_->uuid();
     out.spool_uuid = spool_->uuid();
+    return out;
+  }
+
+  Multiplexer::Options multiplexer_options() const {
+    Multiplexer::Options out;
+    out.attach_rate = settings_.hub.attach_rate;
+    out.send_rate = settings_.hub.send_rate;
+    out.attach_at_start = settings_.hub.attach == config::Attach::start;
+    out.trunk.max_devices = settings_.hub.max_devices_per_connection;
     return out;
   }
 
@@ -148,14 +157,16 @@ Result<void> Application::add_devices() {
   };
   for (const auto& map : settings_.devices) {
     const auto waits = std::find(backlog.begin(), backlog.end(), map.id);
-    hub_.add(map.id, map.in_flight, map.takes_commands(), waits != backlog.end(), adapter_of(map));
+    const SessionOptions session{
+        .max_in_flight = map.in_flight, .commands = map.takes_commands(), .priority = map.priority};
+    hub_.add(map.id, session, waits != backlog.end(), adapter_of(map));
     if (waits != backlog.end()) backlog.erase(waits);
   }
   // A device that was taken out of the maps still gets rid of what was promised.
   for (const auto& device : backlog) {
     log::warning("device_unmapped", {{"device", device.text()},
                                      {"do", "its waiting messages are still sent; map it again or ignore this"}});
-    hub_.add(device, 64, false, true, nullptr);
+    hub_.add(device, {}, true, nullptr);
   }
   auto records = spool_->commands();
   if (!records) return fail(records.error());
@@ -281,15 +292,16 @@ void Application::status(std::function<void(std::string)> done) {
 }
 
 void Application::alive(std::function<void(bool, std::string)> done) {
-  // Only a thread that stands still is cured by a restart; a full disk or an absent hub is not.
+  // Only a thread that stands still, or connections that stall however often they are made anew, are cured by a
+  // restart; a full disk or an absent hub is not.
   look([this, done = std::move(done)](const Snapshot& snapshot) {
-    done(snapshot.store && snapshot.uplink, judge(snapshot, settings_).reason);
+    done(snapshot.store && snapshot.uplink && snapshot.uplink->healthy, judge(snapshot, settings_).reason);
   });
 }
 
 void Application::ready(std::function<void(bool, std::string)> done) {
   look([this, done = std::move(done)](const Snapshot& snapshot) {
-    const bool open = snapshot.uplink && snapshot.uplink->connection == Multiplexer::Connection::open;
+    const bool open = snapshot.uplink && snapshot.uplink->connected();
     const auto verdict = judge(snapshot, settings_);
     done(open && verdict.level != Verdict::Level::failed, verdict.reason);
   });

@@ -17,12 +17,12 @@ HubLoop::HubLoop(Parts parts, hub::HubLink::Options link, Multiplexer::Options m
     : parts_(parts),
       work_(asio::make_work_guard(io_)),
       timer_(io_),
-      uplink_(io_, std::move(link), parts.clock, parts.metrics),
-      router_(uplink_,
-              {.deliver =
+      link_options_(std::move(link)),
+      router_({.deliver =
                    [this](DeviceSlot slot, Command command, Completion<Outcome> done) {
                      adapters_.at(slot.value)->deliver(std::move(command), std::move(done));
                    },
+               .settle = [this](CommandTag tag, const Outcome& outcome) { multiplexer_.settle(tag, outcome); },
                .record =
                    [this](CommandRecord record, Completion<Recorded> done) {
                      parts_.store.push(RecordRequest{std::move(record), std::move(done)});
@@ -30,8 +30,7 @@ HubLoop::HubLoop(Parts parts, hub::HubLink::Options link, Multiplexer::Options m
                .post = [this](std::function<void()> task) { post(std::move(task)); },
                .finished = [this](DeviceSlot slot, Outcome::Kind kind) { multiplexer_.command_finished(slot, kind); }},
               parts.clock, parts.metrics),
-      multiplexer_(uplink_, *this, parts.tokens, router_, parts.metrics, multiplexer, seed) {
-  uplink_.set_events(*this);
+      multiplexer_(*this, *this, parts.tokens, router_, parts.metrics, multiplexer, seed) {
   const auto wake = [this] { asio::post(io_, [this] { drain(); }); };
   tasks_.set_wake(wake);
   answers_.set_wake(wake);
@@ -42,9 +41,18 @@ HubLoop::~HubLoop() {
   stop(parts_.clock.steady());
 }
 
-DeviceSlot HubLoop::add(const DeviceId& device, unsigned max_in_flight, bool takes_commands, bool backlog,
-                        Adapter* adapter) {
-  const auto slot = multiplexer_.add(device, max_in_flight, takes_commands && adapter != nullptr, backlog);
+Uplink& HubLoop::uplink(ConnectionSlot connection) {
+  auto options = link_options_;
+  options.connection = connection;
+  auto& made =
+      uplinks_.emplace_back(std::make_unique<hub::HubLink>(io_, std::move(options), parts_.clock, parts_.metrics));
+  made->set_events(*this);
+  return *made;
+}
+
+DeviceSlot HubLoop::add(const DeviceId& device, SessionOptions options, bool backlog, Adapter* adapter) {
+  options.commands = options.commands && adapter != nullptr;
+  const auto slot = multiplexer_.add(device, options, backlog);
   TRUNKLINE_CHECK(slot.value == adapters_.size(), "slots are dense");
   adapters_.push_back(adapter);
   slots_.emplace(device, slot);
@@ -140,11 +148,8 @@ void HubLoop::finish_when_settled() {
   if (multiplexer_.in_flight() > 0 && parts_.clock.steady() < *stop_at_) return;
   closing_ = true;
   stop_at_ = kNever;
-  if (multiplexer_.status().connection == Multiplexer::Connection::stopped) {
-    io_.stop();
-    return;
-  }
-  uplink_.close();
+  multiplexer_.close();
+  if (multiplexer_.closed()) io_.stop();
 }
 
 void HubLoop::on_ready(ConnectionSlot connection) {
@@ -156,7 +161,7 @@ void HubLoop::on_ready(ConnectionSlot connection) {
 void HubLoop::on_lost(ConnectionSlot connection, LinkFault fault) {
   multiplexer_.set_time(parts_.clock.steady());
   multiplexer_.on_lost(connection, std::move(fault));
-  if (closing_) {
+  if (closing_ && multiplexer_.closed()) {
     io_.stop();
     return;
   }

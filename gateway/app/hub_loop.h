@@ -7,6 +7,7 @@
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/steady_timer.hpp>
 #include <functional>
+#include <memory>
 #include <optional>
 #include <thread>
 #include <unordered_map>
@@ -24,10 +25,10 @@
 
 namespace trunkline::app {
 
-// The hub thread: one io_context with the uplink, the multiplexer and the command router on it. It gives the pure parts
-// what they lack: time, a thread, and the way to store and adapters. Owned by Application. `post`, `presence` and
-// `on_read` from any thread; `add` before start.
-class HubLoop final : private UplinkEvents, private StoreRequests {
+// The hub thread: one io_context with the uplinks, the multiplexer and the command router on it. It gives the pure
+// parts what they lack: time, a thread, and the way to store and adapters. Owned by Application. `post`, `presence` and
+// `on_read` from any thread; `add` and `remember` before start.
+class HubLoop final : private UplinkEvents, private UplinkFactory, private StoreRequests {
  public:
   struct Parts {
     const Clock& clock;
@@ -40,7 +41,7 @@ class HubLoop final : private UplinkEvents, private StoreRequests {
   ~HubLoop() override;
 
   // A device of the maps, its adapter, and what earlier runs left of it.
-  DeviceSlot add(const DeviceId& device, unsigned max_in_flight, bool takes_commands, bool backlog, Adapter* adapter);
+  DeviceSlot add(const DeviceId& device, SessionOptions options, bool backlog, Adapter* adapter);
   void remember(const CommandRecord& record);
 
   void start();
@@ -55,6 +56,7 @@ class HubLoop final : private UplinkEvents, private StoreRequests {
   void status(std::function<void(const Multiplexer::Status&)> done);
 
  private:
+  Uplink& uplink(ConnectionSlot connection) override;
   void on_ready(ConnectionSlot connection) override;
   void on_lost(ConnectionSlot connection, LinkFault fault) override;
   void on_authorised(DeviceSlot slot) override;
@@ -78,7 +80,8 @@ class HubLoop final : private UplinkEvents, private StoreRequests {
   boost::asio::executor_work_guard<boost::asio::io_context::executor_type> work_;
   boost::asio::steady_timer timer_;
   SteadyTime armed_ = kNever;
-  hub::HubLink uplink_;
+  const hub::HubLink::Options link_options_;
+  std::vector<std::unique_ptr<hub::HubLink>> uplinks_;  // by connection
   CommandRouter router_;
   Multiplexer multiplexer_;
   std::vector<Adapter*> adapters_;  // by slot

@@ -21,23 +21,42 @@ const char* to_string(Verdict::Level level) {
   return "failed";
 }
 
-const char* to_string(Multiplexer::Connection connection) {
-  switch (connection) {
-    case Multiplexer::Connection::waiting:
-      return "waiting";
-    case Multiplexer::Connection::opening:
-      return "opening";
-    case Multiplexer::Connection::open:
-      return "connected";
-    case Multiplexer::Connection::stopped:
-      return "stopped";
+// The connection that speaks for all: the first one that is needed and not open.
+const Multiplexer::ConnectionStatus* worst(const Multiplexer::Status& uplink) {
+  for (const auto& one : uplink.connections) {
+    if (one.state != Trunk::State::open && one.state != Trunk::State::closed) return &one;
   }
-  return "stopped";
+  return uplink.connections.empty() ? nullptr : &uplink.connections.front();
 }
 
 json::value milliseconds_until(SteadyTime then, SteadyTime now) {
   if (then == kNever) return nullptr;
   return std::max<std::int64_t>(0, std::chrono::duration_cast<Milliseconds>(then - now).count());
+}
+
+void describe(json::object& hub, const Multiplexer::Status& uplink, SteadyTime now) {
+  const auto* one = worst(uplink);
+  hub["state"] = std::string(one == nullptr ? "waiting" : to_string(one->state));
+  hub["fault"] = one == nullptr ? "" : one->fault;
+  hub["next_try_ms"] = one == nullptr ? json::value(nullptr) : milliseconds_until(one->next_try, now);
+  std::uint64_t opened = 0;
+  std::uint64_t open = 0;
+  json::array connections;
+  for (const auto& connection : uplink.connections) {
+    opened += connection.opened;
+    open += connection.state == Trunk::State::open ? 1 : 0;
+    connections.push_back({{"state", std::string(to_string(connection.state))},
+                           {"opened", connection.opened},
+                           {"devices", connection.devices},
+                           {"unsettled", connection.in_flight},
+                           {"fault", connection.fault},
+                           {"next_try_ms", milliseconds_until(connection.next_try, now)}});
+  }
+  hub["connections"] = open;
+  hub["connections_opened"] = opened;
+  hub["connection_list"] = std::move(connections);
+  hub["throttled"] = uplink.throttled;
+  hub["send_rate"] = uplink.send_rate > 0 ? json::value(uplink.send_rate) : json::value(nullptr);
 }
 
 bool refused(const Multiplexer::DeviceStatus& device) {
@@ -67,9 +86,16 @@ Verdict judge(const Snapshot& snapshot, const config::Settings& settings) {
       return {Level::degraded, adapter.name + ": " + adapter.detail, "bring that side back; trunkline keeps trying"};
   }
   const auto& uplink = *snapshot.uplink;
-  if (uplink.connection != Multiplexer::Connection::open) {
+  if (!uplink.healthy) {
+    return {Level::failed, "the hub settles nothing, however often the connection is made anew",
+            "check the hub's own health; systemd restarts trunkline, messages are kept in the spool"};
+  }
+  if (!uplink.connected()) {
+    const auto* one = worst(uplink);
+    const std::string which = uplink.connections.size() > 1 ? "one of the connections" : "no connection";
     return {Level::degraded,
-            "no connection to " + settings.hub.host + (uplink.fault.empty() ? "" : ": " + uplink.fault),
+            which + " to " + settings.hub.host + (uplink.connections.size() > 1 ? " is not open" : "") +
+                (one == nullptr || one->fault.empty() ? "" : ": " + one->fault),
             "check network and hub; messages are kept in the spool meanwhile"};
   }
   const auto count = std::count_if(uplink.devices.begin(), uplink.devices.end(), refused);
@@ -93,12 +119,7 @@ std::string to_json(const Snapshot& snapshot, const config::Settings& settings, 
 
   json::object hub{{"host", settings.hub.host}, {"address", settings.hub.address.text()}};
   if (snapshot.uplink) {
-    hub["state"] = to_string(snapshot.uplink->connection);
-    hub["connections"] = snapshot.uplink->connections;
-    hub["fault"] = snapshot.uplink->fault;
-    hub["next_try_ms"] = snapshot.uplink->connection == Multiplexer::Connection::waiting
-                             ? milliseconds_until(snapshot.uplink->next_try, now)
-                             : json::value(nullptr);
+    describe(hub, *snapshot.uplink, now);
   } else {
     hub["state"] = "unknown";
   }
@@ -135,6 +156,10 @@ std::string to_json(const Snapshot& snapshot, const config::Settings& settings, 
                        {"accepted", device.accepted},
                        {"unsettled", device.in_flight},
                        {"fault", device.fault},
+                       {"key", std::string(to_string(device.key))},
+                       {"connection", device.connection ? json::value(*device.connection) : json::value(nullptr)},
+                       {"no_credit_ms", device.starved_from == kNever ? json::value(nullptr)
+                                                                      : milliseconds_until(now, device.starved_from)},
                        {"next_try_ms", milliseconds_until(device.next_try, now)}};
       const auto queue = waiting.find(device.device.text());
       row["waiting"] = queue == waiting.end() ? 0 : queue->second;

@@ -47,4 +47,11 @@ std::string_view to_string(LinkFault::Kind kind) {
   return "transport";
 }
 
+std::string LinkFault::text() const {
+  std::string out(to_string(kind));
+  if (!condition.empty()) out += " " + condition;
+  if (!description.empty()) out += ": " + description;
+  return out;
+}
+
 }  // namespace trunkline

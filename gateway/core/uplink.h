@@ -59,19 +59,21 @@ struct LinkFault {
   std::string condition;    // AMQP error condition, or "trunkline:…" for what we found ourselves
   std::string description;  // the hub's text, at most 512 bytes
   std::optional<Milliseconds> retry_after;
+
+  [[nodiscard]] std::string text() const;  // kind, condition and description in one line
 };
 std::string_view to_string(LinkFault::Kind kind);
 
-// What happens on the uplinks. Called on the hub thread, from within the uplink's own dispatch; calling back into Uplink
-// is allowed in every one. After on_lost nothing more comes of that connection until the next open(); after
+// What happens on the uplinks. Called on the hub thread, from within the uplink's own dispatch; calling back into
+// Uplink is allowed in every one. After on_lost nothing more comes of that connection until the next open(); after
 // Uplink::detach nothing more comes of that device on that connection.
 class UplinkEvents {
  public:
   virtual ~UplinkEvents() = default;
-  virtual void on_ready(ConnectionSlot connection) = 0;  // open, $cbs attached both ways
+  virtual void on_ready(ConnectionSlot connection) = 0;                  // open, $cbs attached both ways
   virtual void on_lost(ConnectionSlot connection, LinkFault fault) = 0;  // every link and delivery with it
-  virtual void on_authorised(DeviceSlot slot) = 0;                // put-token answered 2xx, first time and renewal
-  virtual void on_refused(DeviceSlot slot, LinkFault fault) = 0;  // put-token refused, or not answered in time
+  virtual void on_authorised(DeviceSlot slot) = 0;                 // put-token answered 2xx, first time and renewal
+  virtual void on_refused(DeviceSlot slot, LinkFault fault) = 0;   // put-token refused, or not answered in time
   virtual void on_attached(DeviceSlot slot, DeviceLink link) = 0;  // of a pair: both are
   // A link was refused at attach or ended later, or its AMQP session ended (then once for each attached link).
   // Unsettled deliveries of that link get no outcome.
@@ -102,7 +104,7 @@ class Uplink {
   // The command link's total credit from now on (0 withdraws what was not used; what is on its way still arrives).
   virtual void grant_commands(DeviceSlot slot, unsigned credit) = 0;
   virtual void settle(CommandTag tag, const Outcome& outcome) = 0;
-  virtual void close() = 0;  // orderly; on_lost(stopped) follows within 2 s
+  virtual void close() = 0;               // orderly; on_lost(stopped) follows within 2 s
   virtual void abort(LinkFault why) = 0;  // at once, the peer is not heard any more; on_lost(why) follows
 };
 

@@ -8,6 +8,7 @@
 
 #include "gateway/base/clock.h"
 #include "gateway/core/device_id.h"
+#include "gateway/core/priority.h"
 
 namespace trunkline {
 
@@ -66,6 +67,7 @@ struct DeviceMap {
   std::string content_encoding{};
   CommandDone command_done = CommandDone::replied;
   std::optional<Milliseconds> expect_every{};  // silence of three times this means away (C-02)
+  Priority priority = Priority::normal;
   unsigned in_flight = 64;                     // unsettled messages at the hub at the same time, 1 to 1000 (D-03)
   std::optional<MqttMap> mqtt{};
   std::optional<CoapMap> coap{};

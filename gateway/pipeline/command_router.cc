@@ -18,9 +18,8 @@ CommandKey key_of(DeviceSlot slot, std::uint64_t sequence, std::optional<WallTim
 
 }  // namespace
 
-CommandRouter::CommandRouter(Uplink& uplink, Ports ports, const Clock& clock, Metrics& metrics)
-    : uplink_(uplink),
-      ports_(std::move(ports)),
+CommandRouter::CommandRouter(Ports ports, const Clock& clock, Metrics& metrics)
+    : ports_(std::move(ports)),
       clock_(clock),
       received_(metrics.metric("commands_received_total", "Command deliveries from the hub")),
       accepted_(metrics.metric("commands_settled_total", "Commands settled at the hub", "outcome=\"accepted\"")),
@@ -55,7 +54,7 @@ void CommandRouter::on_command(DeviceSlot slot, Command command, CommandTag tag)
                                    {"msg", command.sequence},
                                    {"outcome", to_string(known->second.first.kind)}});
     const auto outcome = known->second.first;
-    uplink_.settle(tag, outcome);
+    ports_.settle(tag, outcome);
     ports_.finished(slot, outcome.kind);
     return;
   }
@@ -118,7 +117,7 @@ void CommandRouter::settle(const CommandKey& key, const Outcome& outcome) {
                                 {"msg", key.sequence},
                                 {"outcome", to_string(outcome.kind)},
                                 {"text", outcome.description}});
-  uplink_.settle(active->second.tag, outcome);
+  ports_.settle(active->second.tag, outcome);
   active_.erase(active);
   ports_.finished(key.slot, outcome.kind);
 }

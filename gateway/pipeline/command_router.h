@@ -34,6 +34,8 @@ class CommandRouter final : public CommandSink {
   struct Ports {
     // Hands a command to the adapter of the device; never blocks.
     std::function<void(DeviceSlot, Command, Completion<Outcome>)> deliver;
+    // Sends an outcome up.
+    std::function<void(CommandTag, const Outcome&)> settle;
     // Asks the store to commit a record.
     std::function<void(CommandRecord, Completion<Recorded>)> record;
     // Runs a function on the hub thread; called from any thread.
@@ -42,7 +44,7 @@ class CommandRouter final : public CommandSink {
     std::function<void(DeviceSlot, Outcome::Kind)> finished;
   };
 
-  CommandRouter(Uplink& uplink, Ports ports, const Clock& clock, Metrics& metrics);
+  CommandRouter(Ports ports, const Clock& clock, Metrics& metrics);
 
   // Before the first command: what earlier runs committed.
   void remember(DeviceSlot slot, const CommandRecord& record);
@@ -59,7 +61,6 @@ class CommandRouter final : public CommandSink {
   void settle(const CommandKey& key, const Outcome& outcome);
   void keep(const CommandKey& key, const Outcome& outcome, WallTime at);
 
-  Uplink& uplink_;
   Ports ports_;
   const Clock& clock_;
   std::map<CommandKey, Active> active_;

@@ -1,46 +1,33 @@
 // SPDX-License-Identifier: Apache-2.0
+// Telemetry, from intake to the wire and back; multiplexer_sessions.cc keeps the devices' sessions,
+// multiplexer_commands.cc their command credit.
 #include "gateway/pipeline/multiplexer.h"
 
 #include <algorithm>
+#include <limits>
+#include <utility>
 
 #include "gateway/base/check.h"
 #include "gateway/base/log.h"
 
 namespace trunkline {
 
-std::string_view to_string(SessionState state) {
-  switch (state) {
-    case SessionState::idle:
-      return "idle";
-    case SessionState::queued:
-      return "queued";
-    case SessionState::authorising:
-      return "authorising";
-    case SessionState::ready:
-      return "ready";
-    case SessionState::backing_off:
-      return "backing_off";
-    case SessionState::quarantined:
-      return "quarantined";
-    case SessionState::disabled:
-      return "disabled";
-  }
-  return "idle";
-}
-
-Multiplexer::Multiplexer(Uplink& uplink, StoreRequests& store, const TokenProvider& tokens, CommandSink& commands,
-                         Metrics& metrics, Options options, std::uint64_t seed)
-    : uplink_(uplink),
-      store_(store),
+Multiplexer::Multiplexer(UplinkFactory& uplinks, StoreRequests& store, const TokenProvider& tokens,
+                         CommandSink& commands, Metrics& metrics, Options options, std::uint64_t seed)
+    : store_(store),
       tokens_(tokens),
       command_sink_(commands),
       options_(options),
-      reconnect_(options.connection, seed),
       random_(seed),
+      trunk_(uplinks, options.trunk, random_()),
+      attach_pace_(options.attach_rate),
+      send_pace_(options.send_rate),
       accepted_(metrics.metric("uplink_accepted_total", "Messages the hub accepted")),
       rejected_(metrics.metric("uplink_rejected_total", "Messages the hub rejected")),
       released_(metrics.metric("uplink_released_total", "Outcomes released; the message is sent again")),
       modified_(metrics.metric("uplink_modified_total", "Outcomes modified")),
+      throttles_(
+          metrics.metric("uplink_throttled_total", "Messages, tokens and links that the hub refused for its rate")),
       requeued_(
           metrics.metric("uplink_requeued_total", "Unsettled messages offered again after a lost link or connection")),
       sent_(metrics.metric("uplink_sent_total", "Transfers sent to the hub, repeats included")),
@@ -48,21 +35,24 @@ Multiplexer::Multiplexer(Uplink& uplink, StoreRequests& store, const TokenProvid
       losses_(metrics.metric("uplink_losses_total", "Connections to the hub, or attempts at one, that ended")),
       refusals_(metrics.metric("device_refusals_total", "Tokens that the hub refused")),
       detaches_(metrics.metric("device_detaches_total", "Links that the hub refused or ended")),
-      connected_(metrics.metric("uplink_connected", "1 while the connection to the hub is open")) {}
-
-DeviceSlot Multiplexer::add(const DeviceId& device, unsigned max_in_flight, bool takes_commands, bool backlog) {
-  const DeviceSlot slot{static_cast<std::uint32_t>(devices_.size())};
-  auto& made =
-      *devices_.emplace_back(std::make_unique<DeviceSession>(device, slot, max_in_flight, takes_commands, random_()));
-  made.backlog = backlog;
-  slots_.emplace(device, slot);
-  is_touched_.push_back(false);
-  touch(made);
-  return slot;
-}
+      evictions_(metrics.metric("device_evictions_total", "Sessions taken over by another client of the same device")),
+      second_keys_(
+          metrics.metric("device_key_switches_total", "Devices whose other key was taken after one was refused")),
+      device_stalls_(metrics.metric("device_stalls_total", "Sessions restarted because the hub settled nothing")),
+      connection_stalls_(
+          metrics.metric("uplink_stalls_total", "Connections rebuilt because nothing on them was settled")),
+      missed_credit_(
+          metrics.metric("uplink_missed_credit_total", "Times that credit was there and we had not been told")),
+      connected_(metrics.metric("uplink_connected", "Connections to the hub that are open")) {}
 
 DeviceSession& Multiplexer::at(DeviceSlot slot) {
   return *devices_.at(slot.value);
+}
+
+DeviceSession& Multiplexer::at(const DeviceId& device) {
+  const auto found = slots_.find(device);
+  TRUNKLINE_CHECK(found != slots_.end(), "every message belongs to a mapped device");
+  return at(found->second);
 }
 
 void Multiplexer::touch(DeviceSession& device) {
@@ -78,15 +68,13 @@ void Multiplexer::wake_at(SteadyTime deadline, DeviceSession& device) {
   timers_.emplace(deadline, device.slot.value);
 }
 
-// Telemetry, from intake to the wire.
-
 void Multiplexer::offer(MessagePtr message) {
-  const auto found = slots_.find(message->telemetry.device);
-  TRUNKLINE_CHECK(found != slots_.end(), "every message belongs to a mapped device");
-  auto& device = at(found->second);
+  auto& device = at(message->telemetry.device);
   if (message->position <= device.tail) return;  // read from the spool before its live copy came by
+  device.activity.add(now_);
   const auto bytes = message->footprint();
-  if (device.backlog || device.waiting_bytes + bytes > options_.device_memory || memory_ + bytes > options_.memory) {
+  if (device.backlog || device.state == SessionState::removed ||
+      device.waiting_bytes + bytes > options_.device_memory || memory_ + bytes > options_.memory) {
     device.missed = message->position;
     device.backlog = true;
     touch(device);
@@ -96,7 +84,7 @@ void Multiplexer::offer(MessagePtr message) {
   device.waiting_bytes += bytes;
   memory_ += bytes;
   device.waiting.push_back({std::move(message), 0});
-  if (device.state == SessionState::ready && device.telemetry.attached) {
+  if (device.state == SessionState::ready && device.link(DeviceLink::telemetry).attached) {
     list(device);
   } else {
     touch(device);
@@ -104,9 +92,7 @@ void Multiplexer::offer(MessagePtr message) {
 }
 
 void Multiplexer::missed(const DeviceId& id, Position newest) {
-  const auto found = slots_.find(id);
-  TRUNKLINE_CHECK(found != slots_.end(), "every message belongs to a mapped device");
-  auto& device = at(found->second);
+  auto& device = at(id);
   device.missed = std::max(device.missed, newest);
   device.backlog = true;
   touch(device);
@@ -115,6 +101,7 @@ void Multiplexer::missed(const DeviceId& id, Position newest) {
 void Multiplexer::on_batch(ReadAnswer answer) {
   auto& device = at(answer.slot);
   device.reading = false;
+  if (std::exchange(device.stale_read, false)) return touch(device);
   if (answer.failed) {
     device.read_at = now_ + Milliseconds(1000);
     touch(device);
@@ -145,45 +132,72 @@ void Multiplexer::refill(DeviceSession& device) {
   store_.read({device.slot, device.id, device.tail, kBatch, options_.device_memory / 2});
 }
 
-bool Multiplexer::may_send(const DeviceSession& device) {
-  return device.state == SessionState::ready && device.telemetry.attached && !device.blocked && !device.held &&
-         !device.waiting.empty() && device.in_flight.size() < device.max_in_flight;
+bool Multiplexer::may_send(const DeviceSession& device) const {
+  return device.state == SessionState::ready && device.link(DeviceLink::telemetry).attached && !device.blocked &&
+         !device.held && !device.waiting.empty() && device.in_flight.size() < device.options.max_in_flight;
 }
 
 void Multiplexer::list(DeviceSession& device) {
   if (device.listed || !may_send(device)) return;
+  constexpr std::size_t kBacklog = 64;
   device.listed = true;
-  ring_.push_back(device.slot);
+  const bool backlog = device.backlog || device.waiting.size() > kBacklog;
+  device.connection->sends.push(device.slot, device.options.priority, backlog, now_);
 }
 
-void Multiplexer::send_round() {
-  if (stopping_) return;
-  while (!ring_.empty() && in_flight_ < options_.window) {
-    auto& device = at(ring_.front());
-    ring_.pop_front();
+// Sends one message of the device whose turn it is; false when the connection has nothing to send or no room.
+bool Multiplexer::send_one(Connection& connection) {
+  while (connection.in_flight < options_.window) {
+    const auto slot = connection.sends.pop();
+    if (!slot) return false;
+    auto& device = at(*slot);
     device.listed = false;
     if (!may_send(device)) continue;
-    switch (uplink_.send(device.slot, device.waiting.front().message)) {
+    switch (connection.uplink.send(device.slot, device.waiting.front().message)) {
       case Uplink::SendResult::sent: {
         auto entry = std::move(device.waiting.front());
         device.waiting.pop_front();
         const auto bytes = entry.message->footprint();
         device.waiting_bytes -= bytes;
         memory_ -= bytes;
+        entry.sent_at = now_;
         device.in_flight.push_back(std::move(entry));
-        ++in_flight_;
+        ++connection.in_flight;
+        connection.busy_at = now_;
         sent_.add();
+        if (std::exchange(device.probing, false)) {
+          missed_credit_.add();
+          log::warning("uplink_credit_missed", {{"device", device.id.text()}});
+        }
+        if (device.in_flight.size() == 1) wake_at(now_ + options_.stall_limit, device);
         list(device);
         refill(device);
-        break;
+        return true;
       }
       case Uplink::SendResult::no_credit:
       case Uplink::SendResult::blocked:
         device.blocked = true;
+        if (!std::exchange(device.probing, false)) device.blocked_at = now_;
+        wake_at(now_ + options_.stall_limit, device);
         break;
       case Uplink::SendResult::detached:
-        device.telemetry.attached = false;
+        device.link(DeviceLink::telemetry).attached = false;
         break;
+    }
+  }
+  return false;
+}
+
+void Multiplexer::send_round() {
+  if (stopping_) return;
+  for (bool sent = true; sent;) {
+    sent = false;
+    for (const auto& connection : trunk_.all()) {
+      if (connection->state != Trunk::State::open || connection->sends.empty()) continue;
+      if (send_pace_.next(now_) > now_) return;
+      if (!send_one(*connection)) continue;
+      send_pace_.take(now_);
+      sent = true;
     }
   }
 }
@@ -191,6 +205,7 @@ void Multiplexer::send_round() {
 void Multiplexer::on_sendable(DeviceSlot slot) {
   auto& device = at(slot);
   device.blocked = false;
+  device.probing = false;
   list(device);
 }
 
@@ -201,11 +216,13 @@ void Multiplexer::on_outcome(DeviceSlot slot, Position position, Outcome outcome
   if (found == device.in_flight.end()) return;  // of a link that ended meanwhile
   auto entry = std::move(*found);
   device.in_flight.erase(found);
-  --in_flight_;
+  --device.connection->in_flight;
+  device.connection->settled = true;
   switch (outcome.kind) {
     case Outcome::Kind::accepted:
       accepted_.add();
       ++device.accepted;
+      device.stalls = 0;
       if (device.release_retry.attempt() != 0) device.release_retry.reset();
       store_.settle({std::move(entry.message), std::move(outcome)});
       break;
@@ -219,7 +236,11 @@ void Multiplexer::on_outcome(DeviceSlot slot, Position position, Outcome outcome
       break;
     case Outcome::Kind::released:
       released_.add();
-      retry_later(device, std::move(entry));
+      if (outcome.retry_after > Milliseconds(0)) {
+        throttles_.add();
+        send_pace_.throttled(now_);
+      }
+      hold(device, std::move(entry), outcome.retry_after);
       break;
     case Outcome::Kind::modified:
       modified_.add();
@@ -233,7 +254,7 @@ void Multiplexer::on_outcome(DeviceSlot slot, Position position, Outcome outcome
                                                {"text", outcome.description}});
         store_.settle({std::move(entry.message), std::move(outcome)});
       } else {
-        retry_later(device, std::move(entry));
+        hold(device, std::move(entry), {});
       }
       break;
   }
@@ -241,7 +262,8 @@ void Multiplexer::on_outcome(DeviceSlot slot, Position position, Outcome outcome
   refill(device);
 }
 
-void Multiplexer::retry_later(DeviceSession& device, DeviceSession::Entry entry) {
+// A released or modified message waits, and everything behind it of the same device (D-03).
+void Multiplexer::hold(DeviceSession& device, DeviceSession::Entry entry, Milliseconds least) {
   const auto bytes = entry.message->footprint();
   device.waiting_bytes += bytes;
   memory_ += bytes;
@@ -251,13 +273,16 @@ void Multiplexer::retry_later(DeviceSession& device, DeviceSession::Entry entry)
   device.waiting.insert(place, std::move(entry));
   if (!device.held) device.hold_until = kNever;
   device.held = true;
+  device.hold_least = std::max(device.hold_least, least);
   touch(device);
 }
 
 void Multiplexer::back_to_waiting(DeviceSession& device) {
   if (device.in_flight.empty()) return;
   requeued_.add(device.in_flight.size());
-  in_flight_ -= device.in_flight.size();
+  if (device.connection != nullptr) {
+    device.connection->in_flight -= std::min(device.connection->in_flight, device.in_flight.size());
+  }
   for (auto& entry : device.in_flight) {
     const auto bytes = entry.message->footprint();
     device.waiting_bytes += bytes;
@@ -267,6 +292,50 @@ void Multiplexer::back_to_waiting(DeviceSession& device) {
   device.in_flight.clear();
   std::sort(device.waiting.begin(), device.waiting.end(),
             [](const auto& a, const auto& b) { return a.message->position < b.message->position; });
+}
+
+std::size_t Multiplexer::in_flight() const {
+  std::size_t out = 0;
+  for (const auto& connection : trunk_.all()) out += connection->in_flight;
+  return out;
+}
+
+// Time.
+
+SteadyTime Multiplexer::tick(SteadyTime now, WallTime wall) {
+  now_ = now;
+  wall_ = wall;
+  const auto trunk = trunk_.tick(now);
+  attach_pace_.recover(now);
+  send_pace_.recover(now);
+  while (!timers_.empty() && timers_.begin()->first <= now_) {
+    auto& device = *devices_[timers_.begin()->second];
+    timers_.erase(timers_.begin());
+    device.timer = kNever;
+    touch(device);
+  }
+  for (std::size_t i = 0; i < touched_.size(); ++i) {
+    is_touched_[touched_[i].value] = false;
+    advance(at(touched_[i]));
+  }
+  touched_.clear();
+  tick_queue();
+  send_round();
+  return next_deadline(trunk);
+}
+
+SteadyTime Multiplexer::next_deadline(SteadyTime trunk) {
+  auto deadline = std::min(trunk, timers_.empty() ? kNever : timers_.begin()->first);
+  if (!touched_.empty()) return now_;
+  if (!queue_.empty()) deadline = std::min(deadline, attach_pace_.next(now_));
+  for (const auto& connection : trunk_.all()) {
+    if (connection->state == Trunk::State::closed && connection->devices > 0 && !stopping_) return now_;
+    const bool sends = connection->state == Trunk::State::open && !connection->sends.empty();
+    if (sends && connection->in_flight < options_.window && !stopping_) {
+      deadline = std::min(deadline, send_pace_.next(now_));
+    }
+  }
+  return deadline;
 }
 
 }  // namespace trunkline

@@ -2,20 +2,22 @@
 #pragma once
 
 #include <cstdint>
-#include <deque>
 #include <memory>
+#include <queue>
+#include <random>
 #include <set>
 #include <string>
 #include <unordered_map>
 #include <vector>
 
-#include "gateway/base/backoff.h"
 #include "gateway/base/clock.h"
 #include "gateway/base/metrics.h"
 #include "gateway/core/token.h"
 #include "gateway/core/uplink.h"
 #include "gateway/pipeline/device_session.h"
+#include "gateway/pipeline/pace.h"
 #include "gateway/pipeline/store.h"
+#include "gateway/pipeline/trunk.h"
 
 namespace trunkline {
 
@@ -27,18 +29,17 @@ class StoreRequests {
   virtual void read(ReadRequest request) = 0;
 };
 
-// Where commands go: the command router. Their outcomes come back by the router's own calls on Uplink and
-// command_finished.
+// Where commands go: the command router. Their outcomes come back by settle and command_finished.
 class CommandSink {
  public:
   virtual ~CommandSink() = default;
   virtual void on_command(DeviceSlot slot, Command command, CommandTag tag) = 0;
 };
 
-// One hub connection for all devices: who is authorised when, which message is sent next, what every outcome means. A
-// pure state machine: no thread, no clock, no I/O. Events (UplinkEvents, offers, batches, presence) only record;
-// tick(now) acts, by calls on Uplink and StoreRequests, and returns when it wants to be called again at the latest. The
-// owner calls tick soon after any event. Everything on the hub thread.
+// All devices on as few hub connections as can be: who is authorised when and where, which message is sent next, what
+// every outcome means. A pure state machine: no thread, no clock, no I/O. Events (UplinkEvents, offers, batches,
+// presence) only record; tick(now) acts, by calls on Uplink and StoreRequests, and returns when it wants to be called
+// again at the latest. The owner calls tick soon after any event. Everything on the hub thread.
 //
 // Per device, messages are sent in order of position; those offered beyond what memory holds are read back from the
 // spool.
@@ -46,28 +47,37 @@ class Multiplexer final : public UplinkEvents {
  public:
   struct Options {
     double attach_rate = 100;                // devices per second after a (re)connect; 0 is off
-    unsigned window = 2048;                  // unsettled messages on the connection
+    double send_rate = 0;                    // messages per second toward the hub; 0 is off
+    bool attach_at_start = false;            // telemetry links at once, not at the first message
+    unsigned window = 2048;                  // unsettled messages on a connection
     std::size_t device_memory = 256 * 1024;  // bytes waiting per device beyond which live messages stay in the spool
     std::size_t memory = 64 * 1024 * 1024;   // the same for all devices together
     unsigned max_attempts = 10;              // outcomes `modified` before a message goes to the dead letters
     Milliseconds quarantine_floor{60'000};
     Milliseconds quarantine_cap{600'000};
-    Backoff::Limits connection{Milliseconds(100), Milliseconds(500), Milliseconds(30'000)};
+    Milliseconds stall_limit{60'000};  // oldest unsettled, oldest waiting while there is credit
+    Trunk::Options trunk{};
   };
 
-  Multiplexer(Uplink& uplink, StoreRequests& store, const TokenProvider& tokens, CommandSink& commands,
+  Multiplexer(UplinkFactory& uplinks, StoreRequests& store, const TokenProvider& tokens, CommandSink& commands,
               Metrics& metrics, Options options, std::uint64_t seed);
 
-  // Before the first tick: every device of the maps. backlog: the spool holds messages of it from earlier runs.
-  DeviceSlot add(const DeviceId& device, unsigned max_in_flight, bool takes_commands, bool backlog);
+  // A device of the maps, at start or later. backlog: the spool holds messages of it from earlier runs, or from before
+  // it was removed. A device that was removed gets its old slot back.
+  DeviceSlot add(const DeviceId& device, SessionOptions options, bool backlog);
+  // Ends its session; what waits stays in the spool, what is in flight is settled by nobody any more.
+  void remove(const DeviceId& device);
 
   void offer(MessagePtr message);
   void missed(const DeviceId& device, Position newest);
   void on_batch(ReadAnswer answer);
   void presence(const DeviceId& device, Presence presence);
+  void settle(CommandTag tag, const Outcome& outcome);
   void command_finished(DeviceSlot slot, Outcome::Kind kind);
   void identities_changed();  // devices in quarantine or disabled are tried again at once
   void stop();                // nothing new is sent; what is in flight may still be settled
+  void close() { trunk_.close(); }
+  [[nodiscard]] bool closed() const { return trunk_.closed(); }
 
   void on_ready(ConnectionSlot connection) override;
   void on_lost(ConnectionSlot connection, LinkFault fault) override;
@@ -83,7 +93,6 @@ class Multiplexer final : public UplinkEvents {
   void set_time(SteadyTime now) { now_ = now; }
   SteadyTime tick(SteadyTime now, WallTime wall);
 
-  enum class Connection { waiting, opening, open, stopped };
   struct DeviceStatus {
     DeviceId device;
     SessionState state;
@@ -92,77 +101,112 @@ class Multiplexer final : public UplinkEvents {
     std::uint64_t in_flight;
     std::string fault;
     SteadyTime next_try;  // kNever unless backing off or quarantined
+    std::optional<std::uint32_t> connection;
+    KeyChoice key;            // the one that the hub took last
+    SteadyTime starved_from;  // it wants to send and has no credit since; kNever if not so
+  };
+  struct ConnectionStatus {
+    Trunk::State state;
+    std::uint64_t opened;  // in this process
+    std::string fault;     // empty while open
+    SteadyTime next_try;
+    std::size_t devices;
+    std::size_t in_flight;
   };
   struct Status {
-    Connection connection;
-    std::uint64_t connections;  // opened in this process
-    std::string fault;          // of the connection, empty while open
-    SteadyTime next_try;
+    std::vector<ConnectionStatus> connections;
     std::uint64_t in_flight;
+    bool healthy;      // false: rebuilt connections stall likewise, only a restart is left
+    double send_rate;  // messages per second allowed now; 0: unbounded
+    bool throttled;    // the hub asked for less
     std::vector<DeviceStatus> devices;
+    // Every connection that is needed is open.
+    [[nodiscard]] bool connected() const;
   };
   [[nodiscard]] Status status() const;
-  [[nodiscard]] std::size_t in_flight() const { return in_flight_; }
+  [[nodiscard]] std::size_t in_flight() const;
 
  private:
+  using Connection = Trunk::Connection;
+  // Who is authorised next: the first one has the best rank, then the one that was busiest lately, then who came first.
+  struct Queued {
+    Priority priority;
+    std::uint64_t activity;
+    std::uint64_t turn;
+    DeviceSlot slot;
+    bool operator<(const Queued& other) const {
+      if (priority != other.priority) return priority > other.priority;
+      if (activity != other.activity) return activity < other.activity;
+      return turn > other.turn;
+    }
+  };
+
   DeviceSession& at(DeviceSlot slot);
+  DeviceSession& at(const DeviceId& device);
   void touch(DeviceSession& device);
   void advance(DeviceSession& device);
+  void enqueue(DeviceSession& device);
   void authorise(DeviceSession& device);
-  void attach(DeviceSession& device, DeviceLink link, DeviceSession::Link& state);
+  bool take_other_key(DeviceSession& device);
+  void attach_links(DeviceSession& device);
+  void end_session(DeviceSession& device);
   void fail(DeviceSession& device, LinkFault fault);
-  void tick_connection();
+  void quarantine(DeviceSession& device, LinkFault fault, Milliseconds floor, Milliseconds cap);
+  void back_off(DeviceSession& device, SessionState state, LinkFault fault, Milliseconds delay);
+  bool evicted(DeviceSession& device, LinkFault& fault);
+  void check_stall(DeviceSession& device);
   void tick_queue();
-  [[nodiscard]] SteadyTime next_deadline() const;
-  [[nodiscard]] static bool may_send(const DeviceSession& device);
+  [[nodiscard]] SteadyTime next_deadline(SteadyTime trunk);
+  [[nodiscard]] bool may_send(const DeviceSession& device) const;
+  void forget_links(DeviceSession& device);
   void back_to_waiting(DeviceSession& device);
   void refill(DeviceSession& device);
   void grant(DeviceSession& device);
   void list(DeviceSession& device);
+  bool send_one(Connection& connection);
   void send_round();
-  void retry_later(DeviceSession& device, DeviceSession::Entry entry);
+  void hold(DeviceSession& device, DeviceSession::Entry entry, Milliseconds least);
   void wake_at(SteadyTime deadline, DeviceSession& device);
   [[nodiscard]] bool wants_session(const DeviceSession& device) const;
+  [[nodiscard]] static bool wants(const DeviceSession& device, DeviceLink which, bool at_start);
 
-  Uplink& uplink_;
   StoreRequests& store_;
   const TokenProvider& tokens_;
   CommandSink& command_sink_;
   const Options options_;
+  std::mt19937_64 random_;
+  Trunk trunk_;
   std::vector<std::unique_ptr<DeviceSession>> devices_;
   std::unordered_map<DeviceId, DeviceSlot> slots_;
-
-  Connection connection_ = Connection::waiting;
-  Backoff reconnect_;
   bool stopping_ = false;
-  bool reconnect_due_ = false;  // a delay is to be drawn at the next tick
-  SteadyTime open_at_{};
-  LinkFault connection_fault_;
-  std::uint64_t connections_ = 0;
-  double attach_tokens_ = 0;
-  SteadyTime attach_filled_{};
 
+  Pace attach_pace_;
+  Pace send_pace_;
   std::vector<DeviceSlot> touched_;  // to be advanced by the next tick
   std::vector<bool> is_touched_;
-  std::deque<DeviceSlot> queue_;                           // waiting to be authorised, in order
-  std::deque<DeviceSlot> ring_;                            // may send, round robin
+  std::priority_queue<Queued> queue_;  // waiting to be authorised; entries may be stale
+  std::uint64_t turn_ = 0;
   std::set<std::pair<SteadyTime, std::uint32_t>> timers_;  // at most one per device: DeviceSession::timer
   SteadyTime now_{};
   WallTime wall_{};
-  std::size_t in_flight_ = 0;
   std::size_t memory_ = 0;
-  std::mt19937_64 random_;
 
   Metric& accepted_;
   Metric& rejected_;
   Metric& released_;
   Metric& modified_;
+  Metric& throttles_;
   Metric& requeued_;
   Metric& sent_;
   Metric& connects_;
   Metric& losses_;
   Metric& refusals_;
   Metric& detaches_;
+  Metric& evictions_;
+  Metric& second_keys_;
+  Metric& device_stalls_;
+  Metric& connection_stalls_;
+  Metric& missed_credit_;
   Metric& connected_;
 };
 

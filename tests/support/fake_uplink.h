@@ -2,6 +2,7 @@
 #pragma once
 
 #include <map>
+#include <memory>
 #include <set>
 #include <string>
 #include <vector>
@@ -12,46 +13,80 @@
 
 namespace trunkline::test {
 
-// Records what the multiplexer asks of the hub; the test plays the hub by calling the multiplexer's events.
-class FakeUplink final : public Uplink {
+// Records what the multiplexer asks of the hub; the test plays the hub by calling the multiplexer's events. One record
+// for all connections: a device is on one of them only.
+class FakeUplink final : public UplinkFactory {
  public:
   struct Transfer {
     DeviceSlot slot;
     MessagePtr message;
+    ConnectionSlot connection{};
   };
   struct Settled {
     CommandTag tag;
     Outcome outcome;
   };
 
-  void open() override { ++opens; }
-  void authorise(DeviceSlot slot, const DeviceId&, Token) override { authorised.push_back(slot); }
-  void attach(DeviceSlot slot, DeviceLink link) override { attached.emplace_back(slot, link); }
-  void detach(DeviceSlot slot) override { detached.push_back(slot); }
-  SendResult send(DeviceSlot slot, const MessagePtr& message) override {
-    if (no_credit.contains(slot.value)) return SendResult::no_credit;
-    if (credit && credit_left == 0) return SendResult::no_credit;
-    if (credit) --credit_left;
-    sent.push_back({slot, message});
-    return SendResult::sent;
+  Uplink& uplink(ConnectionSlot connection) override {
+    return *ports_.emplace_back(std::make_unique<Port>(*this, connection));
   }
-  void grant_commands(DeviceSlot slot, unsigned value) override { grants.emplace_back(slot, value); }
-  void settle(CommandTag tag, const Outcome& outcome) override { settled.push_back({tag, outcome}); }
-  void close() override { ++closes; }
-  void abort(LinkFault) override { ++aborts; }
+  void settle(CommandTag tag, const Outcome& outcome) { settled.push_back({tag, outcome}); }
 
   unsigned opens = 0;
   unsigned closes = 0;
   unsigned aborts = 0;
+  std::vector<ConnectionSlot> opening;  // asked for and not answered by the test yet
+  std::vector<ConnectionSlot> ending;
   bool credit = false;  // true: credit_left bounds all devices together
   unsigned credit_left = 0;
   std::set<std::uint32_t> no_credit;
   std::vector<DeviceSlot> authorised;
+  std::map<DeviceSlot, std::string> tokens;  // the last one
   std::vector<std::pair<DeviceSlot, DeviceLink>> attached;
   std::vector<DeviceSlot> detached;
+  std::map<DeviceSlot, ConnectionSlot> place;  // where it was authorised last
   std::vector<Transfer> sent;
   std::vector<std::pair<DeviceSlot, unsigned>> grants;
   std::vector<Settled> settled;
+
+ private:
+  class Port final : public Uplink {
+   public:
+    Port(FakeUplink& all, ConnectionSlot own) : all_(all), own_(own) {}
+    void open() override {
+      ++all_.opens;
+      all_.opening.push_back(own_);
+    }
+    void authorise(DeviceSlot slot, const DeviceId&, Token token) override {
+      all_.authorised.push_back(slot);
+      all_.tokens[slot] = std::string(token.text.reveal());
+      all_.place[slot] = own_;
+    }
+    void attach(DeviceSlot slot, DeviceLink link) override { all_.attached.emplace_back(slot, link); }
+    void detach(DeviceSlot slot) override { all_.detached.push_back(slot); }
+    SendResult send(DeviceSlot slot, const MessagePtr& message) override {
+      if (all_.no_credit.contains(slot.value)) return SendResult::no_credit;
+      if (all_.credit && all_.credit_left == 0) return SendResult::no_credit;
+      if (all_.credit) --all_.credit_left;
+      all_.sent.push_back({slot, message, own_});
+      return SendResult::sent;
+    }
+    void grant_commands(DeviceSlot slot, unsigned value) override { all_.grants.emplace_back(slot, value); }
+    void settle(CommandTag tag, const Outcome& outcome) override { all_.settle(tag, outcome); }
+    void close() override {
+      ++all_.closes;
+      all_.ending.push_back(own_);
+    }
+    void abort(LinkFault) override {
+      ++all_.aborts;
+      all_.ending.push_back(own_);
+    }
+
+   private:
+    FakeUplink& all_;
+    ConnectionSlot own_;
+  };
+  std::vector<std::unique_ptr<Port>> ports_;
 };
 
 class FakeTokens final : public TokenProvider {
@@ -59,7 +94,7 @@ class FakeTokens final : public TokenProvider {
   Result<Token> token(const DeviceId& device, KeyChoice key, WallTime now) const override {
     if (key == KeyChoice::secondary && !secondary.contains(device.text())) return fail(ErrorCode::not_found, "none");
     if (unknown.contains(device.text())) return fail(ErrorCode::not_found, device.text() + " has no identity");
-    return Token{"hub/devices/" + device.text(), Secret("token"), now + life};
+    return Token{"hub/devices/" + device.text(), Secret(std::string(to_string(key))), now + life};
   }
   std::set<std::string> unknown;
   std::set<std::string> secondary;  // devices that have one

@@ -191,9 +191,9 @@ TEST_CASE("templates and lines of TCP are checked", "[config]") {
 }
 
 TEST_CASE("what architecture names and this version lacks is called so", "[config]") {
-  CHECK(device_problems("id = \"d\"\nmqtt.telemetry = \"t\"\nmqtt.desired = \"x\"\npriority = \"alarm\"") ==
+  CHECK(device_problems("id = \"d\"\nmqtt.telemetry = \"t\"\nmqtt.desired = \"x\"\norder = \"latest_first\"") ==
         "4:6: mqtt.desired is not supported yet in this version; remove it\n"
-        "5:1: priority is not supported yet in this version; remove it\n");
+        "5:1: order is not supported yet in this version; remove it\n");
   CHECK(device_problems("id = \"d\"\ncoap.telemetry = \"/t\"\ncoap.identity = \"d\"").find("not supported yet") !=
         std::string::npos);
   CHECK(device_problems("id = \"d\"\ntcp.connect = \"10.0.0.9:4001\"") ==

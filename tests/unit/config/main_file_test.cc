@@ -24,7 +24,8 @@ token_lifetime = "5m"
 attach_rate = "off"
 max_devices_per_connection = 10
 transport = "amqps"
-send_rate = "off"
+send_rate = "2000/s"
+attach = "start"
 [identity]
 store = "/s.db"
 key_file = "/k"
@@ -56,6 +57,8 @@ level = "debug"
   CHECK(s.hub.token_lifetime == Milliseconds(300'000));
   CHECK(s.hub.attach_rate == 0.0);
   CHECK(s.hub.max_devices_per_connection == 10);
+  CHECK(s.hub.send_rate == 2000);
+  CHECK(s.hub.attach == Attach::start);
   CHECK(s.identity.store == "/s.db");
   CHECK(s.identity.key_file == "/k");
   CHECK(s.spool.directory == "/spool");

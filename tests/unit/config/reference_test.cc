@@ -95,6 +95,8 @@ TEST_CASE("the defaults that the reference states are the defaults", "[config]")
   const Settings real;
   CHECK(stated.hub.token_lifetime == real.hub.token_lifetime);
   CHECK(stated.hub.attach_rate == real.hub.attach_rate);
+  CHECK(stated.hub.attach == real.hub.attach);
+  CHECK(stated.hub.send_rate == real.hub.send_rate);
   CHECK(stated.hub.max_devices_per_connection == real.hub.max_devices_per_connection);
   CHECK(stated.identity.store == real.identity.store);
   CHECK(stated.spool.directory == real.spool.directory);

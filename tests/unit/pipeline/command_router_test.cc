@@ -24,9 +24,9 @@ struct Bench {
   std::vector<std::pair<CommandRecord, Completion<Recorded>>> recorded;
   std::vector<Outcome::Kind> finished;
   CommandRouter router{
-      uplink,
       {.deliver = [this](DeviceSlot, Command command,
                          Completion<Outcome> done) { delivered.emplace_back(std::move(command), std::move(done)); },
+       .settle = [this](CommandTag tag, const Outcome& outcome) { uplink.settle(tag, outcome); },
        .record = [this](CommandRecord record,
                         Completion<Recorded> done) { recorded.emplace_back(std::move(record), std::move(done)); },
        .post = [](std::function<void()> task) { task(); },

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Random events against store, spool and multiplexer together, checked against a small reference. The seed is printed;
 // set TRUNKLINE_SEED to replay one and TRUNKLINE_MODEL_EVENTS for a longer run.
+#include <algorithm>
 #include <cstdlib>
 #include <iostream>
 #include <map>
@@ -109,6 +110,8 @@ class World {
         refuse();
         break;
       case 4:
+        come_and_go();
+        break;
       case 5:
       case 6:
         now_ += Milliseconds(pick(3000));
@@ -141,6 +144,7 @@ class World {
 
   void drain() {
     calm_ = true;
+    for (const auto& device : std::exchange(gone_, {})) alive_->mux.add(device, {}, true);
     for (int round = 0; round < 20'000; ++round) {
       now_ += 100ms;
       store_turn();
@@ -171,7 +175,12 @@ class World {
           store(*spool, capacity, metrics),
           requests(items),
           mux(uplink, requests, tokens, commands, metrics,
-              {.attach_rate = 0, .window = 20, .device_memory = 800, .max_attempts = 3}, seed) {}
+              {.attach_rate = 0,
+               .window = 20,
+               .device_memory = 800,
+               .max_attempts = 3,
+               .trunk = {.max_devices = 2, .spare_after = Milliseconds(2000), .quiet = Milliseconds(1000)}},
+              seed) {}
     std::unique_ptr<Spool> spool;
     Capacity capacity{100'000, 500};
     Metrics metrics;
@@ -183,7 +192,7 @@ class World {
     LiveFeed live{10};
     Multiplexer mux;
     std::uint64_t sequence = 0;
-    bool open = false;
+    std::set<ConnectionSlot> open;
   };
 
   std::uint64_t pick(std::uint64_t below) {
@@ -197,8 +206,9 @@ class World {
     alive_->capacity.occupy(depth.bytes, depth.messages);
     std::set<DeviceId> backlog;
     for (const auto& one : alive_->spool->devices()) backlog.insert(one.device);
+    gone_.clear();
     for (const auto& device : devices_)
-      alive_->mux.add(device, 1 + static_cast<unsigned>(pick(8)), false, backlog.contains(device));
+      alive_->mux.add(device, {.max_in_flight = 1 + static_cast<unsigned>(pick(8))}, backlog.contains(device));
   }
 
   void submit() {
@@ -241,13 +251,13 @@ class World {
 
   void hub_answers_requests() {
     auto& alive = *alive_;
-    if (alive.uplink.opens > 0 && !alive.open) {
-      alive.uplink.opens = 0;
+    for (const auto connection : std::exchange(alive.uplink.opening, {})) {
+      REQUIRE_FALSE(alive.open.contains(connection));
       if (!calm_ && pick(4) == 0) {
-        alive.mux.on_lost({}, {LinkFault::Kind::transport, "x", "refused", {}});
+        alive.mux.on_lost(connection, {LinkFault::Kind::transport, "x", "refused", {}});
       } else {
-        alive.open = true;
-        alive.mux.on_ready({});
+        alive.open.insert(connection);
+        alive.mux.on_ready(connection);
       }
     }
     for (const auto slot : std::exchange(alive.uplink.authorised, {})) alive.mux.on_authorised(slot);
@@ -268,7 +278,8 @@ class World {
       alive_->mux.on_outcome(transfer.slot, position, {Outcome::Kind::modified, false, {}, {}});
     } else if (kind == 11) {
       reference_.released(device, position);
-      alive_->mux.on_outcome(transfer.slot, position, Outcome::released());
+      const auto asked = pick(4) == 0 ? Outcome::throttled(Milliseconds(pick(5000) + 1), "slow") : Outcome::released();
+      alive_->mux.on_outcome(transfer.slot, position, asked);
     } else {
       reference_.arrived(device, position);  // for a rejection: the dead letters
       reference_.done(device, position);
@@ -286,23 +297,58 @@ class World {
   }
 
   void lose_connection() {
-    if (!alive_->open) return;
-    alive_->open = false;
-    unheard([](const auto&) { return true; });
-    for (const auto& device : devices_) reference_.link_lost(device);
-    alive_->uplink.authorised.clear();
-    alive_->uplink.attached.clear();
-    alive_->mux.on_lost({}, {LinkFault::Kind::transport, "x", "cut", {}});
+    if (alive_->open.empty()) return;
+    auto which = alive_->open.begin();
+    std::advance(which, static_cast<std::ptrdiff_t>(pick(alive_->open.size())));
+    lose(*which);
+  }
+
+  void lose(ConnectionSlot connection) {
+    auto& uplink = alive_->uplink;
+    alive_->open.erase(connection);
+    unheard([connection](const auto& transfer) { return transfer.connection == connection; });
+    const auto there = [&](DeviceSlot slot) { return uplink.place.at(slot) == connection; };
+    for (const auto& [slot, place] : uplink.place) {
+      if (place == connection) reference_.link_lost(devices_[slot.value]);
+    }
+    std::erase_if(uplink.authorised, there);
+    std::erase_if(uplink.attached, [&](const auto& one) { return there(one.first); });
+    std::erase(uplink.ending, connection);
+    alive_->mux.on_lost(connection, {LinkFault::Kind::transport, "x", "cut", {}});
+  }
+
+  // A device leaves the maps, or comes back.
+  void come_and_go() {
+    const DeviceSlot slot{static_cast<std::uint32_t>(pick(devices_.size()))};
+    const auto& device = devices_[slot.value];
+    if (gone_.erase(device) > 0) {
+      REQUIRE(alive_->mux.add(device, {.max_in_flight = 4}, true) == slot);
+      return;
+    }
+    session_over(slot);
+    alive_->mux.remove(device);
+    gone_.insert(device);
+  }
+
+  // Nothing more is heard of what the device has in flight.
+  void session_over(DeviceSlot slot) {
+    unheard([slot](const auto& transfer) { return transfer.slot == slot; });
+    reference_.link_lost(devices_[slot.value]);
+    std::erase(alive_->uplink.authorised, slot);
+    std::erase_if(alive_->uplink.attached, [slot](const auto& one) { return one.first == slot; });
   }
 
   void detach() {
-    if (!alive_->open) return;
     const DeviceSlot slot{static_cast<std::uint32_t>(pick(devices_.size()))};
-    if (alive_->mux.status().devices[slot.value].state != SessionState::ready) return;
-    unheard([slot](const auto& transfer) { return transfer.slot == slot; });
-    reference_.link_lost(devices_[slot.value]);
-    std::erase_if(alive_->uplink.attached, [slot](const auto& one) { return one.first == slot; });
-    const auto kind = pick(2) == 0 ? LinkFault::Kind::busy : LinkFault::Kind::unauthorised;
+    const auto status = alive_->mux.status();
+    const auto found = std::find_if(status.devices.begin(), status.devices.end(),
+                                    [&](const auto& one) { return one.device == devices_[slot.value]; });
+    if (found == status.devices.end()) return;
+    if (found->state != SessionState::ready && found->state != SessionState::attaching) return;
+    session_over(slot);
+    const auto kind = pick(2) == 0   ? LinkFault::Kind::busy
+                      : pick(2) == 0 ? LinkFault::Kind::unauthorised
+                                     : LinkFault::Kind::taken_over;
     alive_->mux.on_detached(slot, DeviceLink::telemetry, {kind, "x", "detached", {}});
   }
 
@@ -310,7 +356,8 @@ class World {
     if (alive_->uplink.authorised.empty()) return;
     const auto slot = alive_->uplink.authorised.back();
     alive_->uplink.authorised.pop_back();
-    alive_->mux.on_refused(slot, {LinkFault::Kind::busy, "x", "later", {}});
+    const auto kind = pick(3) == 0 ? LinkFault::Kind::full : LinkFault::Kind::busy;
+    alive_->mux.on_refused(slot, {kind, "x", "later", {}});
   }
 
   void crash() {
@@ -325,12 +372,13 @@ class World {
 
   void tick() {
     alive_->mux.tick(now_, WallTime(std::chrono::hours(500'000)));
+    for (const auto slot : std::exchange(alive_->uplink.detached, {})) session_over(slot);
+    while (!alive_->uplink.ending.empty()) lose(alive_->uplink.ending.back());
     for (auto& transfer : alive_->uplink.sent) {
       reference_.sent(transfer.message->telemetry.device, transfer.message->position);
       transfers_.push_back(std::move(transfer));
     }
     alive_->uplink.sent.clear();
-    alive_->uplink.detached.clear();
   }
 
   std::mt19937_64 random_;
@@ -341,6 +389,7 @@ class World {
   std::vector<ReadAnswer> answers_;
   std::vector<FakeUplink::Transfer> transfers_;
   std::map<std::uint64_t, unsigned> attempts_;
+  std::set<DeviceId> gone_;  // from the maps
   std::unique_ptr<Alive> alive_;
   SteadyTime now_ = SteadyTime{} + 1h;
   bool calm_ = false;

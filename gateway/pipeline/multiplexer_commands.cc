@@ -1,0 +1,78 @@
+// SPDX-License-Identifier: Apache-2.0
+// The part of the multiplexer that gives command credit: it follows presence and pace (C-02).
+#include <algorithm>
+#include <array>
+
+#include "gateway/pipeline/multiplexer.h"
+
+namespace trunkline {
+namespace {
+
+// After a release a command waits this long for new credit: each release spends one of the hub's ten deliveries (C-02).
+constexpr std::array<Milliseconds, 3> kCreditDelays{Milliseconds(1000), Milliseconds(5000), Milliseconds(30'000)};
+
+}  // namespace
+
+void Multiplexer::presence(const DeviceId& id, Presence presence) {
+  const auto found = slots_.find(id);
+  if (found == slots_.end()) return;
+  auto& device = at(found->second);
+  if (device.presence == presence) return;
+  device.presence = presence;
+  if (presence == Presence::reachable) {
+    device.releases = 0;
+    device.credit_due = false;
+    device.credit_at = {};
+  }
+  touch(device);
+}
+
+void Multiplexer::on_command(DeviceSlot slot, Command command, CommandTag tag) {
+  auto& device = at(slot);
+  if (device.granted > 0) --device.granted;
+  ++device.outstanding;
+  if (device.connection != nullptr) ++device.connection->commands;
+  command_sink_.on_command(slot, std::move(command), tag);
+  touch(device);
+}
+
+void Multiplexer::command_finished(DeviceSlot slot, Outcome::Kind kind) {
+  auto& device = at(slot);
+  if (device.outstanding > 0) {
+    --device.outstanding;
+    if (device.connection != nullptr && device.connection->commands > 0) --device.connection->commands;
+  }
+  if (device.connection != nullptr) device.connection->busy_at = now_;
+  if (kind == Outcome::Kind::released) {
+    device.credit_due = true;
+  } else {
+    device.releases = 0;
+  }
+  touch(device);
+}
+
+void Multiplexer::grant(DeviceSession& device) {
+  if (!device.link(DeviceLink::commands).attached) return;
+  if (device.credit_due) {
+    device.credit_due = false;
+    device.credit_at = now_ + kCreditDelays[std::min<std::size_t>(device.releases, kCreditDelays.size() - 1)];
+    ++device.releases;
+  }
+  unsigned wanted = 0;
+  if (device.presence == Presence::reachable && device.outstanding == 0 && !stopping_) {
+    if (now_ >= device.credit_at) {
+      wanted = 1;
+    } else {
+      wake_at(device.credit_at, device);
+    }
+  }
+  if (wanted == device.granted) return;
+  device.granted = wanted;
+  device.connection->uplink.grant_commands(device.slot, wanted);
+}
+
+void Multiplexer::settle(CommandTag tag, const Outcome& outcome) {
+  trunk_.at(tag.connection).uplink.settle(tag, outcome);
+}
+
+}  // namespace trunkline
