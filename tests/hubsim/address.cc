@@ -35,6 +35,12 @@ Address::Kind device_kind(const std::vector<std::string_view>& rest) {
 
 }  // namespace
 
+std::string path_of(const std::string& id) {
+  const auto slash = id.find('/');
+  if (slash == id.npos) return "/devices/" + id;
+  return "/devices/" + id.substr(0, slash) + "/modules/" + id.substr(slash + 1);
+}
+
 bool same_text(std::string_view a, std::string_view b) {
   return std::equal(a.begin(), a.end(), b.begin(), b.end(), [](char x, char y) { return lower(x) == lower(y); });
 }
@@ -53,8 +59,9 @@ Address Address::parse(std::string_view text) {
   auto segments = split(text);
   if (segments.size() >= 2 && same_text(segments[0], "messages")) {
     if (segments.size() == 2 && same_text(segments[1], "devicebound")) address.kind = Kind::service_commands;
-    if (segments.size() == 3 && same_text(segments[1], "serviceBound") && same_text(segments[2], "feedback")) {
-      address.kind = Kind::service_feedback;
+    if (segments.size() == 3 && same_text(segments[1], "serviceBound")) {
+      if (same_text(segments[2], "feedback")) address.kind = Kind::service_feedback;
+      if (same_text(segments[2], "filenotifications")) address.kind = Kind::service_notifications;
     }
     return address;
   }
@@ -62,8 +69,10 @@ Address Address::parse(std::string_view text) {
   address.device = segments[1];
   address.device_decoded = percent_decode(address.device).value_or(address.device);
   segments.erase(segments.begin(), segments.begin() + 2);
-  if (segments.size() > 2 && same_text(segments[0], "modules")) {
+  if (segments.size() > 2 && same_text(segments[0], "modules") && !segments[1].empty()) {
     address.module = segments[1];
+    address.device += "/" + address.module;
+    address.device_decoded += "/" + percent_decode(address.module).value_or(address.module);
     segments.erase(segments.begin(), segments.begin() + 2);
   }
   address.kind = device_kind(segments);

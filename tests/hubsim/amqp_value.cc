@@ -152,6 +152,11 @@ std::optional<std::int64_t> as_signed(std::string_view raw) {
   }
 }
 
+std::optional<std::int32_t> as_int(std::string_view raw) {
+  if (code_of(raw) != 0x71 && code_of(raw) != 0x54) return std::nullopt;
+  return static_cast<std::int32_t>(*as_signed(raw));
+}
+
 std::optional<std::int64_t> as_timestamp(std::string_view raw) {
   if (code_of(raw) != 0x83) return std::nullopt;
   return static_cast<std::int64_t>(big_endian(raw.substr(1)));
@@ -251,6 +256,14 @@ void put_ulong(std::string& out, std::uint64_t value) {
 void put_int(std::string& out, std::int32_t value) {
   out.push_back('\x71');
   put_big_endian(out, static_cast<std::uint32_t>(value), 4);
+}
+void put_long(std::string& out, std::int64_t value) {
+  out.push_back('\x81');
+  put_big_endian(out, static_cast<std::uint64_t>(value), 8);
+}
+void put_uuid(std::string& out, std::string_view bytes) {
+  out.push_back('\x98');
+  out.append(bytes);
 }
 void put_timestamp(std::string& out, std::int64_t milliseconds) {
   out.push_back('\x83');

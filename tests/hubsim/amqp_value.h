@@ -34,6 +34,7 @@ std::optional<Described> described(std::string_view raw);
 bool is_null(std::string_view raw);
 std::optional<std::uint64_t> as_unsigned(std::string_view raw);  // ubyte, ushort, uint, ulong
 std::optional<std::int64_t> as_signed(std::string_view raw);     // byte, short, int, long
+std::optional<std::int32_t> as_int(std::string_view raw);        // int alone
 std::optional<std::int64_t> as_timestamp(std::string_view raw);  // milliseconds since the epoch
 std::optional<std::string_view> as_text(std::string_view raw);   // string or symbol
 std::optional<std::string_view> as_binary(std::string_view raw);
@@ -47,6 +48,8 @@ void put_ubyte(std::string& out, std::uint8_t value);
 void put_uint(std::string& out, std::uint32_t value);
 void put_ulong(std::string& out, std::uint64_t value);
 void put_int(std::string& out, std::int32_t value);
+void put_long(std::string& out, std::int64_t value);
+void put_uuid(std::string& out, std::string_view bytes);  // 16 of them
 void put_timestamp(std::string& out, std::int64_t milliseconds);
 void put_string(std::string& out, std::string_view text);
 void put_symbol(std::string& out, std::string_view text);

@@ -26,6 +26,8 @@ Result<void> apply(HubOptions& options, const std::string& option, const std::st
     const auto* end = value.data() + value.size();
     const auto number = std::from_chars(value.data(), end, options.limits.tokens_per_connection);
     if (number.ec != std::errc() || number.ptr != end) return fail(ErrorCode::invalid, "--max-tokens wants a number");
+  } else if (option == "--https") {
+    options.https = value;
   } else if (option == "--hub-name") {
     options.hub_name = value;
   } else if (option == "--state") {
@@ -98,7 +100,8 @@ std::string help_text() {
   --hub-name NAME        the hub's host name; without a dot, ".azure-devices.net" is put behind it
   --state DIR            where its CA (ca.pem) and server certificate are made and kept
   --listen HOST:PORT     127.0.0.1:5671 if not given; port 0 chooses a free one; may be repeated, the first is the hub's
-  --device ID:KEY        a device and its base64 key; any number
+  --https HOST:PORT      the service side over HTTPS: registry, twins, direct methods; none if not given
+  --device ID:KEY        a device and its base64 key; any number; of a module, DEVICE/MODULE:KEY
   --policy NAME:KEY      a shared access policy; without any, iothubowner and service get random keys
   --control SOCKET       a Unix socket to look inside and to inject faults
   --max-tokens N         identities that one connection may ever authorise; 1000 if not given

@@ -26,7 +26,8 @@ void control(Hub& hub, std::string_view text, const Reply& reply) {
   if (!value.is_object()) return failed("a request is a JSON object");
   Request request(value.get_object());
   const auto name = request.text("op");
-  for (const auto* table : {&inspect_operations(), &device_operations(), &fault_operations(), &network_operations()}) {
+  for (const auto* table : {&inspect_operations(), &device_operations(), &fault_operations(), &network_operations(),
+                            &service_operations()}) {
     const auto found = table->find(name);
     if (found != table->end()) return found->second({hub, request, done, failed});
   }

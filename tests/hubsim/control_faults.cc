@@ -152,6 +152,20 @@ void refuse_attach(const Operation& op) {
   op.done({});
 }
 
+// 0: the requests are taken and never answered.
+void refuse_twin(const Operation& op) {
+  std::vector<std::shared_ptr<Device>> devices;
+  const auto status = op.request.number("status", 500);
+  const auto count = op.request.number("count", 1);
+  if (!op.request.error().empty()) return op.failed(op.request.error());
+  if (count < 0 || count > kMaxCount || status < 0 || status > 599) return op.failed("count or status is out of range");
+  auto* faults = faults_of(op, devices);
+  if (faults == nullptr) return;
+  faults->twin_refusals = static_cast<unsigned>(count);
+  faults->twin_status = static_cast<int>(status);
+  op.done({});
+}
+
 // Only what is named is changed; 0 is no limit.
 void limits(const Operation& op) {
   auto& throttles = op.hub.throttles;
@@ -231,6 +245,7 @@ const OperationTable& fault_operations() {
                                     {"credit", credit},
                                     {"refuse_messages", refuse_messages},
                                     {"refuse_attach", refuse_attach},
+                                    {"refuse_twin", refuse_twin},
                                     {"limits", limits},
                                     {"take_over", take_over},
                                     {"detach", detach},

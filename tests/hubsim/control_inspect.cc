@@ -48,6 +48,9 @@ json::object describe(Hub& hub, const Device& device) {
           {"attaches", device.attaches},
           {"attaches_refused", device.attaches_refused},
           {"take_overs", device.take_overs},
+          {"twin_requests", device.twin_requests},
+          {"methods_sent", device.methods_sent},
+          {"calls", device.calls.size()},
           {"arrivals", device.arrivals},
           {"refused", device.refused},
           {"held", held},
@@ -102,6 +105,7 @@ void status(const Operation& op) {
            {"attaches_refused", hub.counters.attaches_refused},
            {"take_overs", hub.counters.take_overs},
            {"redirects", hub.counters.redirects},
+           {"method_answers_unmatched", hub.counters.method_answers_unmatched},
            {"throttled", hub.throttles.refused},
            {"rss_bytes", resident_bytes()},
            {"cpu_s", thread_cpu_seconds()}});

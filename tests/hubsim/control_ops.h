@@ -29,5 +29,6 @@ const OperationTable& inspect_operations();
 const OperationTable& device_operations();
 const OperationTable& fault_operations();
 const OperationTable& network_operations();
+const OperationTable& service_operations();
 
 }  // namespace trunkline::hubsim

@@ -8,6 +8,7 @@
 #include "gateway/base/crypto.h"
 #include "gateway/base/encoding.h"
 #include "tests/hubsim/address.h"
+#include "tests/hubsim/etag.h"
 
 namespace trunkline::hubsim {
 namespace {
@@ -62,12 +63,23 @@ bool signed_with(const Secret& key, const TokenFields& fields) {
   return Secret(hmac_sha256(*bytes, text)) == Secret(*signature);
 }
 
-// The id of "/devices/{id}"; empty for any other path, a module's included.
+// The id of "/devices/{id}" or "/devices/{id}/modules/{id}"; empty for any other path.
 std::string device_of(std::string_view path) {
   constexpr std::string_view prefix = "/devices/";
+  constexpr std::string_view modules = "modules/";
   if (!same_text(path.substr(0, prefix.size()), prefix)) return {};
   path.remove_prefix(prefix.size());
-  return path.find('/') == path.npos ? std::string(path) : std::string();
+  const auto slash = path.find('/');
+  if (slash == path.npos) return std::string(path);
+  const auto rest = path.substr(slash + 1);
+  if (!same_text(rest.substr(0, modules.size()), modules)) return {};
+  const auto module = rest.substr(modules.size());
+  if (slash == 0 || module.empty() || module.find('/') != module.npos) return {};
+  return std::string(path.substr(0, slash)) + "/" + std::string(module);
+}
+
+bool good_id(std::string_view id) {
+  return !id.empty() && id.size() <= 128 && id.find('/') == id.npos;
 }
 
 // The official service SDK signs "host:port" when it was given a port, which a hub of a test always has.
@@ -78,11 +90,19 @@ std::string_view without_port(std::string_view host) {
   return port.find_first_not_of("0123456789") == port.npos ? host.substr(0, colon) : host;
 }
 
-bool grants_device(std::string_view policy) {
-  return policy != "service" && policy != "registryRead" && policy != "registryReadWrite";
-}
-bool grants_service(std::string_view policy) {
-  return policy != "device" && policy != "registryRead" && policy != "registryReadWrite";
+// The default policies of a hub; one of another name may do everything.
+struct Permissions {
+  bool device;
+  bool service;
+  bool registry_read;
+  bool registry_write;
+};
+Permissions permissions_of(std::string_view policy) {
+  if (policy == "service") return {false, true, false, false};
+  if (policy == "device") return {true, false, false, false};
+  if (policy == "registryRead") return {false, false, true, false};
+  if (policy == "registryReadWrite") return {false, false, true, true};
+  return {true, true, true, true};
 }
 
 }  // namespace
@@ -96,12 +116,21 @@ bool Grant::covers(std::string_view resource) const {
 }
 
 Result<void> Directory::add_device(const std::string& id, const std::string& primary, const std::string& secondary) {
-  if (id.empty() || id.size() > 128 || id.find('/') != id.npos) return fail(ErrorCode::invalid, "bad device id");
+  const auto slash = id.find('/');
+  if (!good_id(id.substr(0, slash)) || (slash != id.npos && !good_id(id.substr(slash + 1)))) {
+    return fail(ErrorCode::invalid, "bad device id");
+  }
+  if (slash != id.npos && !knows(id.substr(0, slash))) return fail(ErrorCode::not_found, "no device for module " + id);
   for (const auto& key : {primary, secondary}) {
     if (!base64_decode(key)) return fail(ErrorCode::invalid, "the key of " + id + " is not base64");
   }
   if (primary.empty()) return fail(ErrorCode::invalid, "no key for " + id);
-  devices_[id] = DeviceKeys{Secret(primary), Secret(secondary)};
+  auto& record = devices_[id];
+  record.primary = Secret(primary);
+  record.secondary = Secret(secondary);
+  record.enabled = true;
+  if (record.generation.empty()) record.generation = std::to_string(++last_generation_);
+  record.etag = etag_text(++last_etag_);
   return {};
 }
 
@@ -114,6 +143,7 @@ Result<void> Directory::add_policy(const std::string& name, const std::string& k
 }
 
 bool Directory::remove_device(const std::string& id) {
+  for (const auto& module : modules_of(id)) devices_.erase(module);
   return devices_.erase(id) != 0;
 }
 
@@ -121,12 +151,39 @@ bool Directory::set_enabled(const std::string& id, bool enabled) {
   const auto found = devices_.find(id);
   if (found == devices_.end()) return false;
   found->second.enabled = enabled;
+  found->second.etag = etag_text(++last_etag_);
   return true;
 }
 
 bool Directory::enabled(const std::string& id) const {
+  const auto* record = find(id);
+  if (record == nullptr || !record->enabled) return false;
+  const auto slash = id.find('/');
+  return slash == id.npos || enabled(id.substr(0, slash));
+}
+
+const DeviceRecord* Directory::find(const std::string& id) const {
   const auto found = devices_.find(id);
-  return found != devices_.end() && found->second.enabled;
+  return found == devices_.end() ? nullptr : &found->second;
+}
+
+std::vector<std::string> Directory::devices(std::size_t limit) const {
+  std::vector<std::string> ids;
+  for (const auto& [id, record] : devices_) {
+    if (ids.size() == limit) break;
+    if (id.find('/') == id.npos) ids.push_back(id);
+  }
+  return ids;
+}
+
+std::vector<std::string> Directory::modules_of(const std::string& device) const {
+  std::vector<std::string> ids;
+  const auto prefix = device + "/";
+  for (auto found = devices_.lower_bound(prefix); found != devices_.end() && found->first.starts_with(prefix);
+       ++found) {
+    ids.push_back(found->first);
+  }
+  return ids;
 }
 
 tl::expected<Grant, Refusal> Directory::check(std::string_view token, WallTime now) const {
@@ -160,7 +217,7 @@ tl::expected<Grant, Refusal> Directory::check(std::string_view token, WallTime n
                     "The specified SAS token has an invalid signature. It does not match either the primary or "
                     "secondary key.");
     }
-    if (!device->second.enabled) return refuse(401, "Device is disabled");
+    if (!enabled(id)) return refuse(401, "Device is disabled");
     grant.device_connect = true;
   } else {
     grant.identity = "policy:" + fields->skn + ":" + grant.path;
@@ -168,8 +225,11 @@ tl::expected<Grant, Refusal> Directory::check(std::string_view token, WallTime n
     if (policy == policies_.end() || !signed_with(policy->second, *fields)) {
       return refuse(401, "The specified SAS token has an invalid signature. It does not match the policy's key.");
     }
-    grant.device_connect = grants_device(fields->skn);
-    grant.service_connect = grants_service(fields->skn);
+    const auto may = permissions_of(fields->skn);
+    grant.device_connect = may.device;
+    grant.service_connect = may.service;
+    grant.registry_read = may.registry_read;
+    grant.registry_write = may.registry_write;
   }
   if (grant.expires <= now) return refuse(401, "The specified SAS token is expired");
   return grant;
@@ -184,7 +244,8 @@ tl::expected<Grant, Refusal> Directory::check_plain(std::string_view user, std::
   if (at == user.npos) return refuse(401, "Malformed user name");
   const auto name = user.substr(0, at);
   const auto realm = user.substr(at + 1);
-  const auto device = "device:" + std::string(name);
+  // A module logs in as "{device}/modules/{module}".
+  const auto device = "device:" + device_of("/devices/" + std::string(name));
   if (same_text(realm, "sas." + hub) && grant->identity == device) return grant;
   const auto policy = "policy:" + std::string(name) + ":";
   if (same_text(realm, "sas.root." + hub) && grant->identity.starts_with(policy)) return grant;

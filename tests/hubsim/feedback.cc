@@ -64,7 +64,7 @@ std::string feedback_body(const std::vector<FeedbackRecord>& records) {
                                 {"enqueuedTimeUtc", to_rfc3339(record.time)},
                                 {"statusCode", record.status},
                                 {"description", record.status},
-                                {"deviceId", record.device},
+                                {"deviceId", record.device.substr(0, record.device.find('/'))},
                                 {"deviceGenerationId", record.generation}});
   }
   return json::serialize(list);

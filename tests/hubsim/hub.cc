@@ -106,21 +106,27 @@ std::shared_ptr<Device> Hub::device(const Address& address) {
 }
 
 bool Hub::remove_device(const std::string& id) {
+  const auto modules = directory_.modules_of(id);
   if (!directory_.remove_device(id)) return false;
-  const auto found = devices_.find(id);
-  if (found == devices_.end()) return true;
-  const auto device = found->second;
-  for (auto* link : std::vector<Link*>(device->links)) {
-    link->connection->detach(*link, {"amqp:not-found", "Device not found"});
+  auto gone = modules;
+  gone.push_back(id);
+  for (const auto& name : gone) {
+    const auto found = devices_.find(name);
+    if (found == devices_.end()) continue;
+    const auto device = found->second;
+    for (auto* link : std::vector<Link*>(device->links)) {
+      link->connection->detach(*link, {"amqp:not-found", "Device not found"});
+    }
+    device->queue.purge();
+    queue_changed(*device);
+    device->calls.abandon();
+    devices_.erase(name);
   }
-  device->queue.purge();
-  queue_changed(*device);
-  devices_.erase(id);
   return true;
 }
 
 Result<std::uint64_t> Hub::enqueue(Device& device, Message message, std::string ack) {
-  message.to = "/devices/" + device.id + "/messages/devicebound";
+  message.to = path_of(device.id) + "/messages/devicebound";
   auto sequence = device.queue.enqueue(std::move(message), std::move(ack), wall());
   if (sequence) queue_changed(device);
   return sequence;
@@ -146,6 +152,7 @@ void Hub::book(Device& device, const CommandQueue::Item& item, const amqp::Condi
   device.history.push_back(std::move(record));
   if (device.history.size() > kMaxHistory) device.history.pop_front();
   if (auto feedback = feedback_for(item, device.id, wall())) {
+    if (const auto* known = directory_.find(device.id)) feedback->generation = known->generation;
     feedback_records_.push_back(*feedback);
     if (feedback_records_.size() > kMaxFeedbackRecords) feedback_records_.pop_front();
     batcher_.add(std::move(*feedback));
@@ -158,14 +165,36 @@ void Hub::queue_changed(Device& device) {
   if (device.command_link != nullptr && device.queue.has_waiting() && pn_link_credit(device.command_link->handle) > 0) {
     device.command_link->connection->serve(*device.command_link);
   }
-  const auto deadline = device.queue.deadline(steady(), wall());
-  if (deadline < device.armed) {
-    const auto known = devices_.find(device.id);
-    if (known != devices_.end()) {
-      device.armed = deadline;
-      queue_timers_.emplace(deadline, known->second);
-      arm(deadline);
-    }
+  arm_device(device);
+  changed();
+}
+
+void Hub::arm_device(Device& device) {
+  const auto deadline = std::min(device.queue.deadline(steady(), wall()), device.calls.deadline(device.online()));
+  if (deadline >= device.armed) return;
+  const auto known = devices_.find(device.id);
+  if (known == devices_.end()) return;
+  device.armed = deadline;
+  device_timers_.emplace(deadline, known->second);
+  arm(deadline);
+}
+
+void Hub::call_method(Device& device, MethodCalls::Call call, MethodCalls::Done done) {
+  device.calls.begin(std::move(call), device.online(), steady(), std::move(done));
+  calls_changed(device);
+}
+
+void Hub::calls_changed(Device& device) {
+  if (device.method_link != nullptr && device.calls.has_waiting()) {
+    device.method_link->connection->serve(*device.method_link);
+  }
+  arm_device(device);
+  changed();
+}
+
+void Hub::desired_changed(Device& device, const std::string& notification) {
+  if (device.twin_link != nullptr && device.wants_desired) {
+    device.twin_link->connection->send_desired(*device.twin_link, notification);
   }
   changed();
 }
@@ -187,6 +216,7 @@ void Hub::feedback_changed() {
     if (batch.empty()) break;
     Message message;
     message.user_id = directory_.host().substr(0, directory_.host().find('.'));
+    message.to = "/messages/serviceBound/feedback";
     message.content_type = "application/vnd.microsoft.iothub.feedback.json";
     message.body = feedback_body(batch);
     // Unbounded in depth, so it cannot be refused.
@@ -216,15 +246,16 @@ void Hub::start_timer() {
 void Hub::tick() {
   const auto now = steady();
   for (const auto& [number, connection] : connections_) connection->tick(now, wall());
-  while (!queue_timers_.empty() && queue_timers_.begin()->first <= now) {
-    const auto device = queue_timers_.begin()->second.lock();
-    queue_timers_.erase(queue_timers_.begin());
+  while (!device_timers_.empty() && device_timers_.begin()->first <= now) {
+    const auto device = device_timers_.begin()->second.lock();
+    device_timers_.erase(device_timers_.begin());
     if (!device) continue;
     device->armed = kNever;
     device->queue.tick(now, wall());
+    device->calls.tick(device->online(), now);
     queue_changed(*device);
   }
-  if (!queue_timers_.empty()) arm(queue_timers_.begin()->first);
+  if (!device_timers_.empty()) arm(device_timers_.begin()->first);
   feedback_queue_.tick(now, wall());
   feedback_changed();
   check_waiters();

@@ -67,6 +67,13 @@ class Hub {
   // The state of a command, or nothing if there never was one.
   [[nodiscard]] std::optional<CommandRecord> command(const Device& device, std::uint64_t sequence) const;
 
+  // A direct method; `done` is called once.
+  void call_method(Device& device, MethodCalls::Call call, MethodCalls::Done done);
+  // After anything that may have changed its calls.
+  void calls_changed(Device& device);
+  // A change of desired properties that the device is told, if it listens.
+  void desired_changed(Device& device, const std::string& notification);
+
   CommandQueue& feedback_queue() { return feedback_queue_; }
   void feedback_changed();
   [[nodiscard]] const std::deque<FeedbackRecord>& feedback_records() const { return feedback_records_; }
@@ -104,6 +111,7 @@ class Hub {
     SteadyTime until;
     std::function<void()> late;
   };
+  void arm_device(Device& device);
   void book(Device& device, const CommandQueue::Item& item, const amqp::Condition& reason);
   void accepted(net::asio::ip::tcp::socket socket, std::size_t listener);
   void tick();
@@ -123,7 +131,7 @@ class Hub {
   std::list<net::asio::ip::tcp::socket> silent_;
   Faults all_devices_;
   std::map<std::string, std::shared_ptr<Device>> devices_;
-  std::multimap<SteadyTime, std::weak_ptr<Device>> queue_timers_;
+  std::multimap<SteadyTime, std::weak_ptr<Device>> device_timers_;
   CommandQueue feedback_queue_;
   FeedbackBatcher batcher_;
   std::deque<FeedbackRecord> feedback_records_;

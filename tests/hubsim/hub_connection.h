@@ -42,6 +42,8 @@ class HubConnection final : public Pump::Sink {
   // Sends what the link's queue has, as far as credit reaches; done after the present work has been written.
   void serve(Link& link);
   void serve_feedback();
+  // A notification on the device's twin link; the JSON of the change.
+  void send_desired(Link& link, const std::string& notification);
   void detach(Link& link, const amqp::Condition& condition);
   void end_session_of(Link& link, const amqp::Condition& condition);
   void close(const amqp::Condition& condition);
@@ -86,8 +88,9 @@ class HubConnection final : public Pump::Sink {
   void take_over(Link& link);
   void forget_links(pn_session_t* session);  // nullptr: all
 
-  // The identity of a grant that covers the resource, or nothing.
-  const Grant* grant_for(const std::string& resource, bool service) const;
+  // A grant that lets its bearer act as the device, or as the service on this path; or nothing.
+  const Grant* device_grant(const std::string& device) const;
+  const Grant* service_grant(const std::string& path) const;
   void store(Grant grant);
   void token_expired(const std::string& identity);
 
@@ -99,7 +102,16 @@ class HubConnection final : public Pump::Sink {
   void on_telemetry(Link& link, pn_delivery_t* delivery, std::string_view payload);
   void on_service_command(Link& link, pn_delivery_t* delivery, std::string_view payload);
   void on_outcome(Link& link, pn_delivery_t* delivery);
+  void on_twin_request(Link& link, pn_delivery_t* delivery, std::string_view payload);
+  void answer_twin(const Message& request, Device& device);
+  void on_method_answer(Link& link, pn_delivery_t* delivery, std::string_view payload);
+  void silenced(Device& device, Address::Kind kind);
   void send_queued(Link& link);
+  void send_commands(Link& link);
+  void send_outbox(Link& link);
+  void send_methods(Link& link);
+  void post(Link& link, std::string payload);
+  void send_settled(Link& link, const std::string& payload);
   bool send(Link& link, const std::string& tag, const std::string& payload);
 
   Hub& hub_;

@@ -29,8 +29,9 @@ void HubConnection::on_attach(pn_link_t* handle) {
   const bool hub_sends = pn_link_is_sender(handle);
   auto* terminus = hub_sends ? pn_link_remote_source(handle) : pn_link_remote_target(handle);
   const auto* text = pn_terminus_get_address(terminus);
-  const auto address = Address::parse(text == nullptr ? "" : text);
+  auto address = Address::parse(text == nullptr ? "" : text);
   using Kind = Address::Kind;
+  if (address.kind == Kind::telemetry && hub_sends && !address.module.empty()) address.kind = Kind::inputs;
   const auto refuse = [this, handle](std::string condition, int code, std::string_view message) {
     if (condition == "amqp:unauthorized-access") ++hub_.counters.authorisation_errors;
     refuse_link(handle, {std::move(condition), error_text(code, message, hub_.wall())});
@@ -39,23 +40,25 @@ void HubConnection::on_attach(pn_link_t* handle) {
     case Kind::cbs:
       return accept_link(handle, address, nullptr, {});
     case Kind::service_commands:
-    case Kind::service_feedback: {
-      if ((address.kind == Kind::service_feedback) != hub_sends) break;
-      const auto* grant = grant_for(hub_sends ? "/messages/serviceBound/feedback" : "/messages/devicebound", true);
+    case Kind::service_feedback:
+    case Kind::service_notifications: {
+      if ((address.kind != Kind::service_commands) != hub_sends) break;
+      const auto* grant = service_grant(hub_sends ? "/messages/serviceBound" : "/messages/devicebound");
       if (grant == nullptr) return refuse("amqp:unauthorized-access", 401002, "Unauthorized");
       return accept_link(handle, address, nullptr, grant->identity);
     }
     case Kind::telemetry:
+    case Kind::inputs:
     case Kind::commands:
-      if ((address.kind == Kind::commands) != hub_sends) break;
+      if ((address.kind != Kind::telemetry) != hub_sends) break;
       [[fallthrough]];
     case Kind::twin:
     case Kind::methods: {
       auto device = hub_.device(address);
-      if (!device || !address.module.empty() || !hub_.directory().enabled(device->id)) {
+      if (!device || !hub_.directory().enabled(device->id)) {
         return refuse("amqp:not-found", 404001, "Device not found");
       }
-      const auto* grant = grant_for("/devices/" + device->id, false);
+      const auto* grant = device_grant(device->id);
       if (grant == nullptr) return refuse("amqp:unauthorized-access", 401002, "Unauthorized");
       if (refused_by_test(handle, address.kind, *device)) return;
       return accept_link(handle, address, std::move(device), grant->identity);
@@ -85,7 +88,7 @@ void HubConnection::accept_link(pn_link_t* handle, const Address& address, std::
   pn_terminus_copy(pn_link_target(handle), pn_link_remote_target(handle));
   // Section 4.4: what the live hub answers, whatever was asked.
   const bool settled = added.kind == Kind::twin || added.kind == Kind::methods;
-  const bool commands = added.kind == Kind::commands || added.kind == Kind::service_feedback;
+  const bool commands = added.hub_sends && !settled && added.kind != Kind::cbs;
   pn_link_set_snd_settle_mode(handle, settled ? PN_SND_SETTLED : commands ? PN_SND_MIXED : PN_SND_UNSETTLED);
   pn_link_set_rcv_settle_mode(handle, commands ? PN_RCV_SECOND : PN_RCV_FIRST);
   pn_link_set_max_message_size(handle, commands ? pn_link_remote_max_message_size(handle) : kMaxMessageBytes);
@@ -127,11 +130,19 @@ void HubConnection::take_over(Link& link) {
   if (newest == nullptr) return;
   auto* older = std::exchange(*newest, &link);
   if (older != nullptr) {
+    silenced(*link.device, link.kind);
     ++link.device->take_overs;
     ++hub_.counters.take_overs;
     older->connection->detach(*older, hub_.take_over_condition);
   }
   serve(link);
+  if (link.kind == Address::Kind::methods) hub_.calls_changed(*link.device);
+}
+
+// The device's newest receive link of the kind is gone.
+void HubConnection::silenced(Device& device, Address::Kind kind) {
+  if (kind == Address::Kind::twin) device.wants_desired = false;
+  if (kind == Address::Kind::methods) device.calls.link_lost();
 }
 
 void HubConnection::refuse_link(pn_link_t* handle, const amqp::Condition& condition, const ConditionInfo& info) {
@@ -174,7 +185,10 @@ void HubConnection::forget(Link& link) {
   const auto kind = link.kind;
   if (device) {
     std::erase(device->links, &link);
-    if (auto** newest = device->newest(kind); newest != nullptr && *newest == &link) *newest = nullptr;
+    if (auto** newest = device->newest(kind); newest != nullptr && *newest == &link) {
+      *newest = nullptr;
+      silenced(*device, kind);
+    }
   }
   links_.erase(link.handle);
   if (kind == Address::Kind::commands) {

@@ -124,8 +124,14 @@ void HubConnection::on_delivery(pn_delivery_t* delivery) {
     case Kind::service_commands:
       on_service_command(*link, delivery, payload_);
       break;
+    case Kind::twin:
+      on_twin_request(*link, delivery, payload_);
+      break;
+    case Kind::methods:
+      on_method_answer(*link, delivery, payload_);
+      break;
     default:
-      amqp::reject(delivery, {"amqp:not-implemented", "This hub has no twins and methods yet"});
+      amqp::reject(delivery, {"amqp:not-allowed", "Nothing is taken on this link"});
       break;
   }
   // The link may be gone by now.
@@ -207,7 +213,7 @@ void HubConnection::on_service_command(Link&, pn_delivery_t* delivery, std::stri
   if (message->body.size() > kMaxCommandBytes) return amqp::reject(delivery, too_large());
   const auto address = Address::parse(message->to);
   const auto device = address.kind == Address::Kind::commands ? hub_.device(address) : nullptr;
-  if (!device || !address.module.empty()) return amqp::reject(delivery, {"amqp:not-found", "Device not found"});
+  if (!device) return amqp::reject(delivery, {"amqp:not-found", "Device not found"});
   std::string ack;
   std::erase_if(message->properties, [&ack](const auto& property) {
     if (property.first != "iothub-ack") return false;
@@ -232,12 +238,21 @@ void HubConnection::serve_feedback() {
 }
 
 void HubConnection::send_queued(Link& link) {
-  using Kind = Address::Kind;
-  const bool commands = link.kind == Kind::commands;
-  if (!commands && link.kind != Kind::service_feedback) {
-    if (pn_link_get_drain(link.handle)) pn_link_drained(link.handle);
-    return;
+  switch (link.kind) {
+    case Address::Kind::commands:
+    case Address::Kind::service_feedback:
+      return send_commands(link);
+    case Address::Kind::twin:
+      return send_outbox(link);
+    case Address::Kind::methods:
+      return send_methods(link);
+    default:
+      if (pn_link_get_drain(link.handle)) pn_link_drained(link.handle);
   }
+}
+
+void HubConnection::send_commands(Link& link) {
+  const bool commands = link.kind == Address::Kind::commands;
   if (commands && link.device->command_link != &link) return;
   auto& queue = commands ? link.device->queue : hub_.feedback_queue();
   bool sent = false;

@@ -18,6 +18,7 @@
 #include "tests/hubsim/control_socket.h"
 #include "tests/hubsim/hub.h"
 #include "tests/hubsim/hub_connection.h"
+#include "tests/hubsim/rest_api.h"
 
 namespace trunkline::hubsim {
 
@@ -26,9 +27,12 @@ class HubServer::Impl {
  public:
   boost::asio::io_context io{1};
   std::unique_ptr<Hub> hub;
+  std::unique_ptr<RestApi> rest;
+  std::unique_ptr<HttpServer> https;
   std::unique_ptr<ControlSocket> control_socket;
   std::string host;
   std::vector<net::Endpoint> endpoints;
+  std::string https_address;
   CertificateFiles files;
   std::vector<NamedKey> policies;
   std::thread thread;
@@ -72,6 +76,8 @@ class HubServer::Impl {
  private:
   void stop() {
     control_socket.reset();
+    https.reset();
+    rest.reset();
     hub.reset();
     work_.reset();
     io.stop();
@@ -112,10 +118,22 @@ Result<std::unique_ptr<HubServer>> HubServer::start(HubOptions options) {
   for (const auto& [id, key] : options.devices) {
     if (auto added = directory.add_device(id, key); !added) return fail(added.error());
   }
-  impl->hub = std::make_unique<Hub>(impl->io, options, std::move(directory), std::move(*log), std::move(*tls));
+  impl->hub = std::make_unique<Hub>(impl->io, options, std::move(directory), std::move(*log), *tls);
   for (const auto& device : options.devices) static_cast<void>(impl->hub->device(device.name));
   if (auto listening = impl->hub->set_listening(Hub::ListenMode::accept); !listening) return fail(listening.error());
   impl->endpoints = impl->hub->endpoints();
+  if (!options.https.empty()) {
+    const auto local = net::Endpoint::parse(options.https);
+    if (!local) return fail(local.error());
+    impl->rest = std::make_unique<RestApi>(*impl->hub);
+    auto https = HttpServer::open(
+        impl->io, *local, *tls, [rest = impl->rest.get()](const HttpRequest& request, const HttpServer::Reply& reply) {
+          rest->handle(request, reply);
+        });
+    if (!https) return fail(https.error());
+    impl->https = std::move(*https);
+    impl->https_address = impl->https->local().text();
+  }
   if (!options.control_socket.empty()) {
     auto socket = ControlSocket::open(impl->io, options.control_socket,
                                       [hub = impl->hub.get()](std::string_view request, const Reply& reply) {
@@ -138,6 +156,9 @@ std::vector<std::string> HubServer::addresses() const {
   std::vector<std::string> texts;
   for (const auto& endpoint : impl_->endpoints) texts.push_back(endpoint.text());
   return texts;
+}
+std::string HubServer::https_address() const {
+  return impl_->https_address;
 }
 std::uint16_t HubServer::port() const {
   return impl_->endpoints.front().port;

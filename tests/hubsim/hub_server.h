@@ -37,11 +37,12 @@ struct HubOptions {
   std::vector<std::string> also_listen;  // further addresses, for example as the target of a redirect
   std::string hub_name = "hub1";         // the host name is this if it has a dot, else with ".azure-devices.net" behind
   std::string state_directory;           // CA and server certificate, made if missing
-  std::vector<NamedKey> devices;
-  std::vector<NamedKey> policies;  // none: iothubowner and service with random keys
-  std::string control_socket;      // empty: none
-  bool record_bodies = true;       // false: arrivals are counted only
-  std::string events_file;         // empty: none; else one JSON line per arrival is appended
+  std::string https;                     // where the service side listens; empty: nowhere
+  std::vector<NamedKey> devices;         // of a module "device/module"
+  std::vector<NamedKey> policies;        // none: iothubowner and service with random keys
+  std::string control_socket;            // empty: none
+  bool record_bodies = true;             // false: arrivals are counted only
+  std::string events_file;               // empty: none; else one JSON line per arrival is appended
   HubLimits limits;
   const Clock* clock = nullptr;  // not owned, outlives the server; nullptr: the system's. Timers run in real time
 };
@@ -78,6 +79,7 @@ class HubServer {
   [[nodiscard]] std::string host() const;
   [[nodiscard]] std::string address() const;                 // "127.0.0.1:PORT"
   [[nodiscard]] std::vector<std::string> addresses() const;  // that one first, then those of also_listen
+  [[nodiscard]] std::string https_address() const;           // empty without options.https
   [[nodiscard]] std::uint16_t port() const;
   [[nodiscard]] std::string ca_file() const;
   [[nodiscard]] std::vector<NamedKey> policies() const;

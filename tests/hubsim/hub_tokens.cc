@@ -42,18 +42,19 @@ std::string encode_answer(const std::string& correlation_id_raw, int status, std
 
 }  // namespace
 
-const Grant* HubConnection::grant_for(const std::string& resource, bool service) const {
-  const auto good = [&resource, service](const Grant& grant) {
-    return (service ? grant.service_connect : grant.device_connect) && grant.covers(resource);
-  };
-  constexpr std::string_view devices = "/devices/";
-  if (!service) {
-    const auto own = grants_.find("device:" + resource.substr(devices.size()));
-    if (own != grants_.end() && good(own->second)) return &own->second;
-  }
+const Grant* HubConnection::device_grant(const std::string& device) const {
+  if (const auto own = grants_.find("device:" + device); own != grants_.end()) return &own->second;
   for (const auto& identity : policies_) {
     const auto& grant = grants_.at(identity);
-    if (good(grant)) return &grant;
+    if (grant.device_connect && grant.covers(path_of(device))) return &grant;
+  }
+  return nullptr;
+}
+
+const Grant* HubConnection::service_grant(const std::string& path) const {
+  for (const auto& identity : policies_) {
+    const auto& grant = grants_.at(identity);
+    if (grant.service_connect && grant.covers(path)) return &grant;
   }
   return nullptr;
 }

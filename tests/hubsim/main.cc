@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "gateway/base/json.h"
+#include "gateway/net/endpoint.h"
 #include "tests/hubsim/command_line.h"
 #include "tests/hubsim/control_socket.h"
 #include "tests/hubsim/hub_server.h"
@@ -30,6 +31,10 @@ std::string first_line(const HubServer& hub, const HubOptions& options) {
                     {"ports", json::object{{"amqps", hub.port()}}},
                     {"ca_file", hub.ca_file()},
                     {"policies", std::move(policies)}};
+  if (!options.https.empty()) {
+    line["https"] = hub.https_address();
+    line["ports"].get_object()["https"] = net::Endpoint::parse(hub.https_address())->port;
+  }
   if (!options.control_socket.empty()) line["control"] = options.control_socket;
   return json::serialize(line);
 }

@@ -39,12 +39,12 @@ bool read_properties(std::string_view raw, Message& message) {
   return true;
 }
 
-bool read_application_properties(std::string_view raw, Message& message) {
+bool read_map(std::string_view raw, Properties& properties) {
   const auto entries = wire::elements(raw);
   if (!entries || entries->size() % 2 != 0) return false;
-  message.properties.reserve(entries->size() / 2);
+  properties.reserve(entries->size() / 2);
   for (std::size_t i = 0; i < entries->size(); i += 2) {
-    message.properties.emplace_back(wire::to_text((*entries)[i]), wire::to_text((*entries)[i + 1]));
+    properties.emplace_back(wire::to_text((*entries)[i]), wire::to_text((*entries)[i + 1]));
   }
   return true;
 }
@@ -54,7 +54,9 @@ bool read_section(const wire::Described& section, Message& message) {
     case Section::properties:
       return read_properties(section.value, message);
     case Section::application_properties:
-      return read_application_properties(section.value, message);
+      return read_map(section.value, message.properties);
+    case Section::message_annotations:
+      return read_map(section.value, message.annotations);
     case Section::data: {
       const auto bytes = wire::as_binary(section.value);
       if (bytes) message.body.append(*bytes);
@@ -69,13 +71,19 @@ bool read_section(const wire::Described& section, Message& message) {
       return true;
     case Section::header:
     case Section::delivery_annotations:
-    case Section::message_annotations:
     case Section::sequence:
     case Section::footer:
       return true;
     default:
       return false;
   }
+}
+
+const std::string* find_in(const Properties& properties, std::string_view name) {
+  for (const auto& [key, text] : properties) {
+    if (key == name) return &text;
+  }
+  return nullptr;
 }
 
 bool starts_a_section(std::string_view bytes) {
@@ -175,10 +183,25 @@ void append_data(std::string& out, std::string_view body) {
 }
 
 const std::string* find_property(const Message& message, std::string_view name) {
-  for (const auto& [key, text] : message.properties) {
-    if (key == name) return &text;
+  return find_in(message.properties, name);
+}
+
+const std::string* find_annotation(const Message& message, std::string_view name) {
+  return find_in(message.annotations, name);
+}
+
+std::string_view raw_property(std::string_view payload, std::string_view name) {
+  wire::Reader reader(payload);
+  while (const auto raw = reader.next()) {
+    const auto section = wire::described(*raw);
+    if (!section || section->code != Section::application_properties) continue;
+    const auto entries = wire::elements(section->value);
+    if (!entries) return {};
+    for (std::size_t i = 0; i + 1 < entries->size(); i += 2) {
+      if (wire::as_text((*entries)[i]) == name) return (*entries)[i + 1];
+    }
   }
-  return nullptr;
+  return {};
 }
 
 }  // namespace trunkline::hubsim

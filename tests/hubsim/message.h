@@ -27,6 +27,7 @@ struct Message {
   std::string content_encoding;
   std::optional<std::int64_t> absolute_expiry_time;  // milliseconds since the epoch
   Properties properties;                             // application properties, values as text
+  Properties annotations;                            // message annotations likewise
   std::string body;                                  // the bytes of Data, or the text of an AmqpValue
 };
 
@@ -48,5 +49,9 @@ void append_data(std::string& out, std::string_view body);
 
 // The value of an application property, by exact name.
 const std::string* find_property(const Message& message, std::string_view name);
+const std::string* find_annotation(const Message& message, std::string_view name);
+// The value of an application property as it was encoded, for a reader that cares about its type; empty if there is
+// none.
+std::string_view raw_property(std::string_view payload, std::string_view name);
 
 }  // namespace trunkline::hubsim

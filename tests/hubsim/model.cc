@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "tests/hubsim/model.h"
 
+#include "tests/hubsim/twin.h"
+
 namespace trunkline::hubsim {
 
 std::string_view kind_name(Address::Kind kind) {
@@ -19,11 +21,20 @@ std::string_view kind_name(Address::Kind kind) {
       return "service_commands";
     case Address::Kind::service_feedback:
       return "service_feedback";
+    case Address::Kind::service_notifications:
+      return "service_notifications";
+    case Address::Kind::inputs:
+      return "inputs";
     case Address::Kind::unknown:
       break;
   }
   return "unknown";
 }
+
+Device::Device(std::string name, CommandQueue::Limits limits)
+    : id(std::move(name)), queue(limits), twin(std::make_unique<Twin>()) {}
+
+Device::~Device() = default;
 
 Link** Device::newest(Address::Kind kind) {
   switch (kind) {

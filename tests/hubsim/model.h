@@ -15,6 +15,7 @@
 #include "gateway/base/clock.h"
 #include "tests/hubsim/address.h"
 #include "tests/hubsim/command_queue.h"
+#include "tests/hubsim/method_calls.h"
 
 namespace trunkline::hubsim {
 
@@ -22,6 +23,7 @@ inline constexpr std::uint32_t kMaxFrameBytes = 65'536;
 inline constexpr std::size_t kMaxMessageBytes = 1024 * 1024;  // of a link; the hub itself takes less
 
 class HubConnection;
+class Twin;
 struct Device;
 
 // "telemetry", "commands", ...: the word for a kind of link in requests and answers.
@@ -36,6 +38,7 @@ struct Link {
   bool hub_sends = false;
   std::shared_ptr<Device> device;
   std::string identity;              // of the grant that let it in
+  std::deque<std::string> outbox;    // of a twin link: encoded messages that wait for credit
   std::vector<pn_delivery_t*> held;  // taken in, and the settlement withheld
 };
 
@@ -50,6 +53,9 @@ struct Faults {
   Milliseconds cbs_delay{0};
   // The next attaches are refused so.
   unsigned attach_refusals = 0;
+  // The next twin requests are answered with this status; 0: never.
+  unsigned twin_refusals = 0;
+  int twin_status = 500;
   std::string attach_link;  // kind_name of the links that are meant; empty: any
   amqp::Condition attach_condition;
   // The next messages get this outcome.
@@ -76,14 +82,19 @@ struct Counters {
   std::uint64_t attaches_refused = 0;
   std::uint64_t take_overs = 0;
   std::uint64_t redirects = 0;
+  std::uint64_t method_answers_unmatched = 0;  // late, of no call, or without the call's uuid
 };
 
 // One device as the hub sees it.
 struct Device {
-  Device(std::string name, CommandQueue::Limits limits) : id(std::move(name)), queue(limits) {}
+  Device(std::string name, CommandQueue::Limits limits);
+  ~Device();
 
   std::string id;
   CommandQueue queue;
+  MethodCalls calls;
+  const std::unique_ptr<Twin> twin;
+  bool wants_desired = false;  // notifications, by the twin link's request
   // The newest receive link of each kind; it alone is served.
   Link* command_link = nullptr;
   Link* twin_link = nullptr;
@@ -97,9 +108,12 @@ struct Device {
   std::uint64_t tokens_refused = 0;
   std::uint64_t attaches = 0;
   std::uint64_t attaches_refused = 0;
+  std::uint64_t twin_requests = 0;
+  std::uint64_t methods_sent = 0;
   std::uint64_t take_overs = 0;  // receive links that a newer one pushed out
   SteadyTime armed = kNever;     // the hub's timer for the queue
 
+  [[nodiscard]] bool online() const { return method_link != nullptr; }
   // Where the newest receive link of the kind is kept; nullptr if receive links of this kind are not exclusive.
   Link** newest(Address::Kind kind);
 };

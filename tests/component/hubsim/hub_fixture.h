@@ -20,7 +20,8 @@ inline constexpr auto kDown = "/devices/d1/messages/devicebound";
 // A hub with devices d1 and d2 in a directory of its own.
 class HubFixture {
  public:
-  explicit HubFixture(HubLimits limits = {}, std::vector<std::string> also_listen = {})
+  explicit HubFixture(HubLimits limits = {}, std::vector<std::string> also_listen = {},
+                      std::vector<NamedKey> policies = {})
       : directory_(std::filesystem::temp_directory_path() / ("hubsim-" + hex_encode(random_bytes(8)))) {
     HubOptions options;
     options.hub_name = "hub1";
@@ -28,6 +29,8 @@ class HubFixture {
     options.devices = {{"d1", kKey}, {"d2", kKey}};
     options.limits = limits;
     options.also_listen = std::move(also_listen);
+    options.policies = std::move(policies);
+    options.https = "127.0.0.1:0";
     auto started = HubServer::start(std::move(options));
     REQUIRE(started);
     hub = std::move(*started);

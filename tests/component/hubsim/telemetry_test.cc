@@ -93,11 +93,3 @@ TEST_CASE("bytes that are no message are rejected and the connection lives on") 
         std::vector<std::string>{"rejected amqp:decode-error", "rejected amqp:decode-error"});
   CHECK(client.send(kUp, telemetry("m1", "x")) == "accepted");
 }
-
-TEST_CASE("a request on a twin link is refused as not implemented") {
-  HubFixture fixture;
-  RawClient client(*fixture.hub, true);
-  fixture.attach_d1(client, 0);
-  REQUIRE(client.attach_sender("/devices/d1/twin").empty());
-  CHECK(client.send("/devices/d1/twin", telemetry("", "")) == "rejected amqp:not-implemented");
-}

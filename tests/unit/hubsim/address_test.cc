@@ -25,6 +25,7 @@ TEST_CASE("each link of a device and of the service has its address") {
   CHECK(Address::parse("$cbs").kind == Kind::cbs);
   CHECK(Address::parse("/messages/devicebound").kind == Kind::service_commands);
   CHECK(Address::parse("/messages/serviceBound/feedback").kind == Kind::service_feedback);
+  CHECK(Address::parse("/messages/serviceBound/filenotifications").kind == Kind::service_notifications);
 }
 
 TEST_CASE("the id of an address keeps its case and is decoded once") {
@@ -38,6 +39,10 @@ TEST_CASE("a module's address is told from its device's") {
   const auto address = Address::parse("/devices/d1/modules/m1/messages/events");
   CHECK(address.kind == Kind::telemetry);
   CHECK(address.module == "m1");
+  CHECK(address.device == "d1/m1");
+  CHECK(Address::parse("/devices/d%2B/modules/m%2B/twin").device_decoded == "d+/m+");
+  CHECK(trunkline::hubsim::path_of("d1/m1") == "/devices/d1/modules/m1");
+  CHECK(trunkline::hubsim::path_of("d1") == "/devices/d1");
 }
 
 TEST_CASE("an address of no template is unknown") {

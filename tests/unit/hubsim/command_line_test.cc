@@ -27,11 +27,12 @@ TEST_CASE("the port of the hub is the default") {
 
 TEST_CASE("a hub listens on the first address given and on all further ones") {
   const auto options = parse_command_line({"--hub-name", "h", "--state", "s", "--listen", "127.0.0.1:1", "--listen",
-                                           "127.0.0.1:2", "--max-tokens", "7"})
+                                           "127.0.0.1:2", "--max-tokens", "7", "--https", "127.0.0.1:3"})
                            ->options;
   CHECK(options.listen == "127.0.0.1:1");
   CHECK(options.also_listen == std::vector<std::string>{"127.0.0.1:2"});
   CHECK(options.limits.tokens_per_connection == 7);
+  CHECK(options.https == "127.0.0.1:3");
   CHECK_FALSE(parse_command_line({"--hub-name", "h", "--state", "s", "--max-tokens", "many"}));
 }
 

@@ -123,7 +123,7 @@ TEST_CASE("a policy grants what its name says") {
 
 TEST_CASE("a module's token does not speak for its device") {
   const auto hub = directory();
-  CHECK(status(hub, token("hub1.example.net%2Fdevices%2Fdev-1%2Fmodules%2Fm1", kKey)) == 401);
+  CHECK(status(hub, token("hub1.example.net%2Fdevices%2Fdev-1%2Fmodules%2Fm1", kKey)) == 404);
 }
 
 TEST_CASE("a plain user name must be the token's own identity") {
@@ -146,4 +146,52 @@ TEST_CASE("keys and ids of the directory are checked") {
   CHECK_FALSE(hub.add_device("a", ""));
   CHECK_FALSE(hub.add_policy("p", ""));
   CHECK(hub.add_device("a%b", kKey));
+}
+
+TEST_CASE("a module is an identity of its own, and needs its device") {
+  auto hub = directory();
+  CHECK_FALSE(hub.add_device("nobody/m1", kKey));
+  CHECK_FALSE(hub.add_device("dev-1/", kKey));
+  CHECK_FALSE(hub.add_device("dev-1/m1/m2", kKey));
+  REQUIRE(hub.add_device("dev-1/m1", kOtherKey));
+  const auto grant = hub.check(token("hub1.example.net%2Fdevices%2Fdev-1%2Fmodules%2Fm1", kOtherKey), kNow);
+  REQUIRE(grant);
+  CHECK(grant->identity == "device:dev-1/m1");
+  CHECK(hub.check_plain("dev-1/modules/m1@sas.hub1",
+                        token("hub1.example.net%2Fdevices%2Fdev-1%2Fmodules%2Fm1", kOtherKey), kNow));
+  CHECK(hub.modules_of("dev-1") == std::vector<std::string>{"dev-1/m1"});
+  CHECK(hub.devices(10) == std::vector<std::string>{"dev-1"});
+  hub.set_enabled("dev-1", false);
+  CHECK_FALSE(hub.enabled("dev-1/m1"));
+  CHECK(hub.remove_device("dev-1"));
+  CHECK_FALSE(hub.knows("dev-1/m1"));
+}
+
+TEST_CASE("an id that is registered anew has another generation, a change another ETag") {
+  auto hub = directory();
+  const auto generation = hub.find("dev-1")->generation;
+  const auto etag = hub.find("dev-1")->etag;
+  REQUIRE(hub.add_device("dev-1", kOtherKey));
+  CHECK(hub.find("dev-1")->generation == generation);
+  CHECK(hub.find("dev-1")->etag != etag);
+  REQUIRE(hub.remove_device("dev-1"));
+  REQUIRE(hub.add_device("dev-1", kKey));
+  CHECK(hub.find("dev-1")->generation != generation);
+}
+
+TEST_CASE("each default policy may do its own and no more") {
+  auto hub = directory();
+  REQUIRE(hub.add_policy("registryRead", kKey));
+  REQUIRE(hub.add_policy("registryReadWrite", kKey));
+  const auto grant = [&hub](const std::string& policy, const std::string& key) {
+    return *hub.check(token("hub1.example.net", key, policy), kNow);
+  };
+  CHECK(grant("service", kOtherKey).service_connect);
+  CHECK_FALSE(grant("service", kOtherKey).registry_read);
+  CHECK(grant("registryRead", kKey).registry_read);
+  CHECK_FALSE(grant("registryRead", kKey).registry_write);
+  CHECK(grant("registryReadWrite", kKey).registry_write);
+  CHECK_FALSE(grant("registryReadWrite", kKey).service_connect);
+  CHECK(grant("iothubowner", kKey).registry_write);
+  CHECK_FALSE(grant("device", kOtherKey).registry_read);
 }
