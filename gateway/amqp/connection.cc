@@ -15,7 +15,7 @@
 #include <proton/transport.hpp>
 #include <vector>
 
-#include "gateway/amqp/byte_receiver.h"
+#include "gateway/amqp/deliveries.h"
 #include "gateway/amqp/engine.h"
 #include "gateway/base/check.h"
 
@@ -146,7 +146,7 @@ class Connection::Pump final : public std::enable_shared_from_this<Pump> {
 
   void dispatch() {
     dispatching_ = true;
-    if (options_.on_bytes && !leaving_) receiver_.take(engine(), options_);
+    if (!leaving_) deliveries_.take(engine(), options_);
     // An exception of a handler is kept by Proton as the transport's condition; read_condition() finds it.
     driver_.dispatch();
     dispatching_ = false;
@@ -307,7 +307,7 @@ class Connection::Pump final : public std::enable_shared_from_this<Pump> {
   steady_clock::time_point tick_at_;
   std::vector<char> inbox_;  // read, and not yet Proton's
   std::size_t filled_ = 0;
-  ByteReceiver receiver_;
+  Deliveries deliveries_;
   std::string outbox_;    // Proton's, being written
   std::string farewell_;  // to be written after outbox_ and before the end
   EndReason reason_;

@@ -52,6 +52,9 @@ class Connection {
     // body that Proton cannot read (it would end the connection) is the callee's to judge. It is called just before the
     // handler's callbacks of the same bytes, and must not free links.
     std::function<void(pn_delivery_t*, std::string_view)> on_bytes;
+    // If set, every update of a sent delivery (a state or settlement from the peer) goes here, once, instead of to the
+    // handler's on_tracker_…; when and what it must not do as with on_bytes.
+    std::function<void(pn_delivery_t*)> on_update;
     std::size_t max_delivery = 4 * 1024 * 1024;  // with on_bytes: a larger one ends the connection
   };
   using EndHandler = std::function<void(EndReason)>;

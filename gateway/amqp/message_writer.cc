@@ -139,17 +139,16 @@ class Writer {
       number(extent.count, 4);
     }
   }
-  void pairs(Section kind, std::uint8_t name_code, std::span<const NamedText> pairs) {
+  void pairs(Section kind, std::uint8_t name_code, std::span<const NamedText> pairs, const Extent& size) {
     if (pairs.empty()) return;
     section(kind);
-    compound(kMap8, extent(pairs));
+    compound(kMap8, size);
     for (const auto& pair : pairs) {
       variable(name_code, pair.name);
       variable(kString8, pair.value);
     }
   }
-  void properties(const Fields& fields) {
-    const auto size = extent(fields);
+  void properties(const Fields& fields, const Extent& size) {
     if (size.count == 0) return;
     section(kProperties);
     compound(kList8, size);
@@ -174,15 +173,32 @@ class Writer {
 static_assert(kString8 + 0x10 == kString32 && kSymbol8 + 0x10 == kSymbol32 && kBinary8 + 0x10 == kBinary32);
 static_assert(kList8 + 0x10 == kList32 && kMap8 + 0x10 == kMap32);
 
+// What is counted once for the size and again for the compounds' heads.
+struct Plan {
+  explicit Plan(const BareMessage& message)
+      : fields(fields_of(message)),
+        annotations(extent(message.annotations)),
+        properties(extent(fields)),
+        application_properties(extent(message.application_properties)),
+        size(annotations.section_size() + properties.section_size() + application_properties.section_size() +
+             kSectionHead + variable_size(message.body)) {}
+
+  Fields fields;
+  Extent annotations;
+  Extent properties;
+  Extent application_properties;
+  std::size_t size;
+};
+
 }  // namespace
 
 std::size_t encoded_size(const BareMessage& message) {
-  return extent(message.annotations).section_size() + extent(fields_of(message)).section_size() +
-         extent(message.application_properties).section_size() + kSectionHead + variable_size(message.body);
+  return Plan(message).size;
 }
 
 Result<void> append(const BareMessage& message, std::string& out, std::size_t limit) {
-  const auto size = encoded_size(message);
+  const Plan plan(message);
+  const auto size = plan.size;
   if (size > limit || size > UINT32_MAX) {
     return fail(ErrorCode::exhausted,
                 "a message of " + std::to_string(size) + " bytes, more than " + std::to_string(limit));
@@ -190,9 +206,9 @@ Result<void> append(const BareMessage& message, std::string& out, std::size_t li
   const auto before = out.size();
   out.resize(before + size);
   Writer writer(out.data() + before);
-  writer.pairs(kAnnotations, kSymbol8, message.annotations);
-  writer.properties(fields_of(message));
-  writer.pairs(kApplicationProperties, kString8, message.application_properties);
+  writer.pairs(kAnnotations, kSymbol8, message.annotations, plan.annotations);
+  writer.properties(plan.fields, plan.properties);
+  writer.pairs(kApplicationProperties, kString8, message.application_properties, plan.application_properties);
   writer.section(kData);
   writer.variable(kBinary8, message.body);
   TRUNKLINE_CHECK(writer.at() == out.data() + out.size(), "the encoded size is exact");

@@ -68,7 +68,7 @@ Uplink::SendResult HubLink::Epoch::send(DeviceSlot slot, const MessagePtr& messa
   }
   const auto tag = ++last_tag_;
   auto* delivery = pn_delivery(channel.sender, pn_dtag(reinterpret_cast<const char*>(&tag), sizeof tag));
-  pn_delivery_set_context(delivery, in_flight_.put(message->position));
+  pn_delivery_set_context(delivery, in_flight_.put({message->position, &channel}));
   pn_link_send(channel.sender, bytes->data(), bytes->size());
   pn_link_advance(channel.sender);
   connection_->wake();

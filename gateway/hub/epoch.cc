@@ -60,6 +60,7 @@ void HubLink::Epoch::connected(std::unique_ptr<net::Stream> stream) {
   options.idle_timeout = shared_.options.idle_timeout;
   options.sasl_anonymous = dialect().sasl == Dialect::Sasl::anonymous;
   options.on_bytes = [this](pn_delivery_t* delivery, std::string_view bytes) { on_bytes(delivery, bytes); };
+  options.on_update = [this](pn_delivery_t* delivery) { on_update(delivery); };
   connection_ = std::make_unique<amqp::Connection>(std::move(stream), std::move(options), *this,
                                                    [this](const amqp::EndReason& reason) { ended(reason); });
   connection_->start();

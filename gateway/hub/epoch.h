@@ -77,10 +77,6 @@ class HubLink::Epoch final : public proton::messaging_handler {
   void on_sender_open(proton::sender& sender) override;
   void on_receiver_open(proton::receiver& receiver) override;
   void on_sendable(proton::sender& sender) override;
-  void on_tracker_accept(proton::tracker& tracker) override;
-  void on_tracker_reject(proton::tracker& tracker) override;
-  void on_tracker_release(proton::tracker& tracker) override;
-  void on_tracker_settle(proton::tracker& tracker) override;
   void on_delivery_settle(proton::delivery& delivery) override;
   void on_sender_close(proton::sender& sender) override;
   void on_sender_detach(proton::sender& sender) override;
@@ -117,6 +113,10 @@ class HubLink::Epoch final : public proton::messaging_handler {
     Device(DeviceSlot number, const DeviceId& name);
     [[nodiscard]] Channel& channel(DeviceLink which) { return channels[static_cast<std::size_t>(which)]; }
   };
+  struct InFlight {
+    Position position;
+    Channel* channel = nullptr;
+  };
   struct PendingAttach {
     SteadyTime deadline;
     DeviceSlot slot;
@@ -150,7 +150,7 @@ class HubLink::Epoch final : public proton::messaging_handler {
 
   void on_link_open(pn_link_t* link, pn_terminus_t* far);
   void on_link_end(pn_link_t* link);
-  void on_tracker(proton::tracker& tracker);
+  void on_update(pn_delivery_t* delivery);
   void on_command(const Device& device, pn_delivery_t* delivery, std::string_view bytes);
   void open_links(Channel& channel);
   void give_up(Channel& channel);
@@ -191,7 +191,7 @@ class HubLink::Epoch final : public proton::messaging_handler {
   std::uint64_t last_tag_ = 0;
   std::uint64_t last_link_ = 0;
   std::uint64_t last_command_ = 0;
-  Slab<Position> in_flight_;
+  Slab<InFlight> in_flight_;
   std::unordered_map<std::uint64_t, pn_delivery_t*> held_;  // commands whose outcome is owed
 };
 

@@ -5,7 +5,6 @@
 #include <proton/connection.hpp>
 #include <proton/delivery.hpp>
 #include <proton/error_condition.hpp>
-#include <proton/tracker.hpp>
 
 #include "gateway/amqp/engine.h"
 #include "gateway/base/log.h"
@@ -59,28 +58,11 @@ void HubLink::Epoch::on_sendable(proton::sender& sender) {
   }
 }
 
-void HubLink::Epoch::on_tracker_accept(proton::tracker& tracker) {
-  on_tracker(tracker);
-}
-void HubLink::Epoch::on_tracker_reject(proton::tracker& tracker) {
-  on_tracker(tracker);
-}
-void HubLink::Epoch::on_tracker_release(proton::tracker& tracker) {
-  on_tracker(tracker);
-}
-void HubLink::Epoch::on_tracker_settle(proton::tracker& tracker) {
-  on_tracker(tracker);
-}
-
-// The hub's verdict on something that we sent: first news wins, and Proton calls for the state and for the settlement.
-void HubLink::Epoch::on_tracker(proton::tracker& tracker) {
-  auto* delivery = handle<pn_delivery_t>(tracker);
+// The hub's verdict on something that we sent: first news wins, because then we settle.
+void HubLink::Epoch::on_update(pn_delivery_t* delivery) {
   auto* context = pn_delivery_get_context(delivery);
   if (dying_ || context == nullptr) return;
-  auto* link = pn_delivery_link(delivery);
-  if (link == cbs_sender_) return on_put_token_settled(delivery);
-  auto* channel = channel_of(link);
-  if (channel == nullptr) return;
+  if (pn_delivery_link(delivery) == cbs_sender_) return on_put_token_settled(delivery);
   auto* remote = pn_delivery_remote(delivery);
   Outcome outcome = Outcome::released("settled without an outcome");
   switch (pn_delivery_remote_state(delivery)) {
@@ -94,16 +76,18 @@ void HubLink::Epoch::on_tracker(proton::tracker& tracker) {
       outcome = Outcome::released();
       break;
     case PN_MODIFIED:
-      outcome = Outcome{Outcome::Kind::modified, pn_disposition_is_undeliverable(remote), {}, {}, {}};
+      outcome = Outcome{.kind = Outcome::Kind::modified, .undeliverable_here = pn_disposition_is_undeliverable(remote)};
       break;
     default:
+      // Received and its like are no outcome, and neither is silence; the settlement is (AMQP 1.0 section 3.4).
+      if (!pn_delivery_settled(delivery)) return;
       break;
   }
-  const auto position = in_flight_.take(context);
-  pn_delivery_set_context(delivery, nullptr);
+  const auto sent = in_flight_.take(context);
   pn_delivery_settle(delivery);
-  events().on_outcome(channel->device->slot, position, std::move(outcome));
-  if (!dying_) offer_sendable(*channel);
+  auto& channel = *sent.channel;
+  events().on_outcome(channel.device->slot, sent.position, std::move(outcome));
+  if (!dying_) offer_sendable(channel);
 }
 
 void HubLink::Epoch::on_bytes(pn_delivery_t* delivery, std::string_view bytes) {

@@ -2,6 +2,8 @@
 #include "gateway/hub/telemetry_codec.h"
 
 #include <algorithm>
+#include <array>
+#include <charconv>
 
 #include "gateway/base/clock.h"
 #include "gateway/base/encoding.h"
@@ -32,6 +34,16 @@ std::string_view TelemetryEncoder::fit(std::string_view text) {
   return copy;
 }
 
+// As message_id() of gateway/core has it, in the same memory each time.
+void TelemetryEncoder::write_id(Position position) {
+  id_.resize(spool_uuid_.size());
+  for (const auto number : {position.run(), position.sequence()}) {
+    std::array<char, 21> digits{'-'};
+    const auto end = std::to_chars(digits.data() + 1, digits.data() + digits.size(), number).ptr;
+    id_.append(digits.data(), end);
+  }
+}
+
 Result<std::string_view> TelemetryEncoder::encode(const Message& message) {
   const auto& telemetry = message.telemetry;
   bytes_.clear();
@@ -43,12 +55,12 @@ Result<std::string_view> TelemetryEncoder::encode(const Message& message) {
     pairs_.push_back({fit(property.name), fit(property.value)});
     has_creation_time = has_creation_time || property.name == kCreationTime;
   }
-  const auto id = message_id(spool_uuid_, message.position);
+  write_id(message.position);
   // Messages may wait in the spool, so the hub's own arrival time says little.
   const auto created = to_rfc3339(message.received);
   if (!has_creation_time) pairs_.push_back({kCreationTime, created});
   amqp::BareMessage bare;
-  bare.message_id = id;
+  bare.message_id = id_;
   bare.content_type = symbol(telemetry.content_type);
   bare.content_encoding = symbol(telemetry.content_encoding);
   bare.application_properties = pairs_;

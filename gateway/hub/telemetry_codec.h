@@ -16,14 +16,16 @@ namespace trunkline::hub {
 // content type that is no printable ASCII is left out.
 class TelemetryEncoder {
  public:
-  explicit TelemetryEncoder(std::string spool_uuid) : spool_uuid_(std::move(spool_uuid)) {}
+  explicit TelemetryEncoder(std::string spool_uuid) : spool_uuid_(std::move(spool_uuid)), id_(spool_uuid_) {}
 
   Result<std::string_view> encode(const Message& message);
 
  private:
   std::string_view fit(std::string_view text);
+  void write_id(Position position);
 
   std::string spool_uuid_;
+  std::string id_;  // begins with spool_uuid_
   std::string bytes_;
   std::vector<amqp::NamedText> pairs_;
   std::vector<std::string> repaired_;

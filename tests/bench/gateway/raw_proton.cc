@@ -2,6 +2,7 @@
 // The limit to compare with: Proton's own proactor sending to Proton's own proactor, one TLS connection, N links over S
 // sessions, each message built, encoded and awaited. Prints one JSON line with the sender's CPU per message.
 //   trunkline-bench-raw-proton --cert FILE --key FILE --ca FILE [--links N] [--messages M] [--size B] [--inflight W]
+// With --serve it only receives, for another sender: prints its port and ends with the connection.
 #include <proton/condition.h>
 #include <proton/connection.h>
 #include <proton/delivery.h>
@@ -32,6 +33,7 @@ namespace {
 
 struct Options {
   std::string cert, key, ca;
+  bool serve = false;
   std::size_t links = 1, messages = 200'000, size = 200, inflight = 1000;
 };
 
@@ -257,12 +259,14 @@ int main(int argc, char** argv) {
   CLI::App app("Raw Proton over one TLS connection: the limit to compare with");
   app.add_option("--cert", options.cert)->required();
   app.add_option("--key", options.key)->required();
-  app.add_option("--ca", options.ca)->required();
+  app.add_option("--ca", options.ca);
+  app.add_flag("--serve", options.serve);
   app.add_option("--links", options.links)->check(CLI::Range(1, 8000));
   app.add_option("--messages", options.messages)->check(CLI::PositiveNumber);
   app.add_option("--size", options.size)->check(CLI::Range(1, 100'000));
   app.add_option("--inflight", options.inflight)->check(CLI::PositiveNumber);
   CLI11_PARSE(app, argc, argv);
+  if (options.serve) receive(options, STDOUT_FILENO);
   int ends[2];
   if (::pipe(ends) != 0) die("no pipe");
   const auto child = ::fork();

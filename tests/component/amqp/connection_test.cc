@@ -170,3 +170,45 @@ TEST_CASE("deliveries can be taken as bytes, before anything decodes them") {
     CHECK(bytes.size() == 4);
   }
 }
+
+TEST_CASE("updates of what was sent can be taken once each, before the handler hears of them") {
+  io_context io;
+  PeerPair pair(io);
+  std::vector<std::uint64_t> updates;
+  pair.client.options.on_update = [&](pn_delivery_t* delivery) {
+    updates.push_back(pn_delivery_remote_state(delivery));
+    pn_delivery_settle(delivery);
+  };
+  pair.start();
+  REQUIRE(run_until(io, [&] { return pair.client.opened; }));
+  auto sender = pair.client.connection->proton().open_sender("somewhere");
+  pair.client.connection->wake();
+  REQUIRE(run_until(io, [&] { return sender.credit() > 0; }));
+  for (std::uint64_t tag = 1; tag <= 50; ++tag) send(sender, tag % 10 == 0 ? "refuse me" : "take me", tag);
+  pair.client.connection->wake();
+  REQUIRE(run_until(io, [&] { return updates.size() >= 50; }));
+  // Other events come through as ever.
+  sender.close();
+  pair.client.connection->wake();
+  REQUIRE(run_until(io, [&] { return sender.closed(); }));
+  CHECK(updates.size() == 50);
+  CHECK(std::count(updates.begin(), updates.end(), PN_REJECTED) == 5);
+  CHECK(pair.client.states.empty());
+  CHECK(pn_link_unsettled(amqp::handle<pn_link_t>(sender)) == 0);
+}
+
+TEST_CASE("a callee of updates that throws ends its connection and nothing else") {
+  io_context io;
+  PeerPair pair(io);
+  pair.client.options.on_update = [](pn_delivery_t*) { throw std::runtime_error("as you wish"); };
+  pair.start();
+  REQUIRE(run_until(io, [&] { return pair.client.opened; }));
+  auto sender = pair.client.connection->proton().open_sender("somewhere");
+  pair.client.connection->wake();
+  REQUIRE(run_until(io, [&] { return sender.credit() > 0; }));
+  send(sender, "take me", 1);
+  pair.client.connection->wake();
+  REQUIRE(run_until(io, [&] { return pair.client.ends == 1; }));
+  CHECK(pair.client.end.condition == "exception");
+  CHECK(pair.client.end.description.find("as you wish") != std::string::npos);
+}

@@ -79,6 +79,10 @@ void OddHub::on_receiver_open(proton::receiver& receiver) {
 void OddHub::on_message(proton::delivery& delivery, proton::message& message) {
   auto* raw = amqp::handle<pn_delivery_t>(delivery);
   if (delivery.receiver().target().address() != "$cbs") {
+    if (keep_telemetry) {
+      kept = raw;
+      return;
+    }
     return reject_telemetry ? amqp::reject(raw, *reject_telemetry) : amqp::accept(raw);
   }
   if (reject_put_token) return amqp::reject(raw, {"amqp:decode-error", "what is this"});

@@ -49,6 +49,8 @@ class OddHub final : public proton::messaging_handler {
   bool answer_device_attach = true;
   bool reject_put_token = false;
   std::optional<amqp::Condition> reject_telemetry;
+  bool keep_telemetry = false;  // the delivery is the test's to settle
+  pn_delivery_t* kept = nullptr;
   std::int32_t token_status = 200;
   std::string token_text = "OK";
   std::map<std::string, proton::scalar> token_extras;  // further properties of put-token answers

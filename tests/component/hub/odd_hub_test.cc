@@ -148,3 +148,34 @@ TEST_CASE("a refused token says how long the hub wants to be left alone") {
   CHECK(rig.events(rig.slot).refused[0].kind == Kind::throttled);
   CHECK(rig.events(rig.slot).refused[0].retry_after == Milliseconds(9'000));
 }
+
+TEST_CASE("a state that is no outcome says nothing, and the settlement without one is a release", "[D-04]") {
+  OddRig rig;
+  rig.hub.keep_telemetry = true;
+  rig.connect();
+  rig.online(rig.slot);
+  REQUIRE(rig.send(rig.slot, "x") == Uplink::SendResult::sent);
+  REQUIRE(rig.until([&] { return rig.hub.kept != nullptr; }));
+  pn_delivery_update(rig.hub.kept, PN_RECEIVED);
+  rig.hub.wake();
+  rig.run_for(std::chrono::milliseconds(50));
+  CHECK(rig.events(rig.slot).outcomes.empty());
+  SECTION("settled") {
+    pn_delivery_settle(rig.hub.kept);
+  }
+  SECTION("accepted, and settled later") {
+    pn_delivery_update(rig.hub.kept, PN_ACCEPTED);
+    rig.hub.wake();
+    REQUIRE(rig.until([&] { return rig.events(rig.slot).outcomes.size() == 1; }));
+    CHECK(rig.events(rig.slot).outcomes[0].second.kind == Outcome::Kind::accepted);
+    rig.events(rig.slot).outcomes.clear();
+    pn_delivery_settle(rig.hub.kept);
+    rig.hub.keep_telemetry = false;
+    REQUIRE(rig.send(rig.slot, "y") == Uplink::SendResult::sent);
+  }
+  rig.hub.wake();
+  REQUIRE(rig.until([&] { return rig.events(rig.slot).outcomes.size() == 1; }));
+  rig.run_for(std::chrono::milliseconds(20));
+  CHECK(rig.events(rig.slot).outcomes.size() == 1);
+  CHECK(rig.lost.empty());
+}
