@@ -51,6 +51,7 @@ void HubLink::Epoch::attach(DeviceSlot slot, DeviceLink which) {
   auto& channel = device->channel(which);
   channel.serial = ++last_link_;
   open_links(channel);
+  while (!attaching_.empty() && !awaited(attaching_.front())) attaching_.pop_front();
   attaching_.push_back({shared_.clock.steady() + shared_.options.put_token_timeout, slot, which, channel.serial});
   arm(attaching_.front().deadline);
   connection_->wake();

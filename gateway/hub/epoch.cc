@@ -158,16 +158,20 @@ void HubLink::Epoch::housekeep() {
   while (!attaching_.empty() && attaching_.front().deadline <= now) {
     const auto pending = attaching_.front();
     attaching_.pop_front();
+    if (!awaited(pending)) continue;
     auto* device = find(pending.slot);
-    auto& channel = device->channel(pending.which);
-    if (!channel.exists() || channel.serial != pending.serial || channel.attached) continue;
-    give_up(channel);
+    give_up(device->channel(pending.which));
     connection_->wake();
     detached(*device, pending.which, {Kind::timeout, "trunkline:attach-timeout", "the hub did not answer in time", {}});
   }
   retry_blocked();
   if (takes_tokens()) write_put_tokens();
   if (!attaching_.empty()) arm(attaching_.front().deadline);
+}
+
+bool HubLink::Epoch::awaited(const PendingAttach& pending) {
+  const auto& channel = find(pending.slot)->channel(pending.which);
+  return channel.exists() && channel.serial == pending.serial && !channel.attached;
 }
 
 HubLink::Epoch::Device* HubLink::Epoch::find(DeviceSlot slot) {

@@ -129,6 +129,7 @@ class HubLink::Epoch final : public proton::messaging_handler {
   [[nodiscard]] const Dialect& dialect() const { return *shared_.options.dialect; }
   [[nodiscard]] bool takes_tokens() const { return !dialect().token_node.empty(); }
   [[nodiscard]] Device* find(DeviceSlot slot);
+  [[nodiscard]] bool awaited(const PendingAttach& pending);
   [[nodiscard]] static Channel* channel_of(pn_link_t* link);
 
   void connected(std::unique_ptr<net::Stream> stream);
