@@ -175,8 +175,9 @@ void limits(const Operation& op) {
   const auto retry_after = op.request.number("retry_after_ms", throttles.retry_after.count());
   const auto max_tokens =
       op.request.number("max_tokens", static_cast<std::int64_t>(op.hub.limits().tokens_per_connection));
+  const auto feedback = op.request.number("feedback_delay_ms", op.hub.limits().feedback_delay.count());
   if (!op.request.error().empty()) return op.failed(op.request.error());
-  for (const auto value : {sends, attaches, tokens, retry_after, max_tokens}) {
+  for (const auto value : {sends, attaches, tokens, retry_after, max_tokens, feedback}) {
     if (value < 0 || value > kMaxCount) return op.failed("a limit is out of range");
   }
   const auto now = op.hub.steady();
@@ -185,11 +186,13 @@ void limits(const Operation& op) {
   if (op.request.has("tokens_per_s")) throttles.tokens.set(tokens, now);
   throttles.retry_after = Milliseconds(retry_after);
   op.hub.set_tokens_per_connection(static_cast<std::size_t>(max_tokens));
+  if (op.request.has("feedback_delay_ms")) op.hub.set_feedback_delay(Milliseconds(feedback));
   op.done({{"sends_per_s", sends},
            {"attaches_per_s", attaches},
            {"tokens_per_s", tokens},
            {"retry_after_ms", retry_after},
-           {"max_tokens", max_tokens}});
+           {"max_tokens", max_tokens},
+           {"feedback_delay_ms", feedback}});
 }
 
 void take_over(const Operation& op) {

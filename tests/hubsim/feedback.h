@@ -29,6 +29,7 @@ class FeedbackBatcher {
  public:
   explicit FeedbackBatcher(Milliseconds delay) : delay_(delay) {}
 
+  void set_delay(Milliseconds delay) { delay_ = delay; }
   void add(FeedbackRecord record) { records_.push_back(std::move(record)); }
   // The records of a batch that is due, else none.
   std::vector<FeedbackRecord> take_due(SteadyTime now);

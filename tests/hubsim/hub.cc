@@ -227,6 +227,12 @@ void Hub::feedback_changed() {
   for (const auto& [number, connection] : connections_) connection->serve_feedback();
 }
 
+void Hub::set_feedback_delay(Milliseconds delay) {
+  limits_.feedback_delay = delay;
+  batcher_.set_delay(delay);
+  feedback_changed();
+}
+
 void Hub::arm(SteadyTime when) {
   if (when == kNever || when >= armed_) return;
   armed_ = when;

@@ -45,6 +45,7 @@ class Hub {
   [[nodiscard]] SteadyTime steady() const { return clock_.steady(); }
   [[nodiscard]] WallTime wall() const { return clock_.wall(); }
   [[nodiscard]] const HubLimits& limits() const { return limits_; }
+  void set_feedback_delay(Milliseconds delay);
   void set_tokens_per_connection(std::size_t count) { limits_.tokens_per_connection = count; }
   [[nodiscard]] net::asio::io_context& io() { return io_; }
   Directory& directory() { return directory_; }

@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "gateway/base/crypto.h"
+#include "gateway/base/encoding.h"
 
 namespace trunkline::hubsim {
 namespace {
@@ -33,7 +34,10 @@ std::optional<MethodCalls::Request> MethodCalls::next(SteadyTime now) {
       std::find_if(calls_.begin(), calls_.end(), [](const auto& entry) { return entry.second.id.empty(); });
   if (found == calls_.end()) return std::nullopt;
   auto& entry = found->second;
-  entry.id = random_bytes(16);
+  // A proper version 4: the Node SDK takes no other text for a uuid, and would answer with a string.
+  auto text = random_uuid();
+  std::erase(text, '-');
+  entry.id = hex_decode(text).value();
   entry.answer_until = std::min(entry.answer_until, now + entry.call.response_timeout);
   return Request{entry.id, entry.call.method, entry.call.payload};
 }

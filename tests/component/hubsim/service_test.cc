@@ -20,9 +20,8 @@ proton::message command_for(const std::string& device, const std::string& id) {
 }  // namespace
 
 TEST_CASE("the service sends a command and gets feedback on its outcome") {
-  HubLimits limits;
-  limits.feedback_delay = 50ms;
-  HubFixture fixture(limits);
+  HubFixture fixture;
+  fixture.ask(R"({"op":"limits","feedback_delay_ms":50})");
   RawClient service(*fixture.hub, false);
   REQUIRE(service.connect());
   REQUIRE(service.put_token(fixture.owner_token()) == 200);
