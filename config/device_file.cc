@@ -6,6 +6,7 @@
 #include <chrono>
 #include <unordered_map>
 
+#include "config/main_file.h"
 #include "config/suggest.h"
 
 namespace trunkline::config {
@@ -72,6 +73,18 @@ void decide_command_done(TableReader& reader, const Entry* command, bool replies
     }
   } else {
     draft.map.command_done = CommandDone::written;
+  }
+}
+
+void read_limits(TableReader& reader, DeviceMap& map) {
+  map.max_bytes = reader.size("max_bytes", 1024, 1ULL << 40);
+  if (auto most = reader.integer("max_messages", 1, 1'000'000'000))
+    map.max_messages = static_cast<std::uint64_t>(*most);
+  map.max_age = reader.duration("max_age", kShortestAge, kLongestAge);
+  if (auto full = reader.choice("on_full", {"refuse", "drop_newest", "drop_oldest"})) {
+    map.on_full = full->value == "refuse"        ? OnFull::refuse
+                  : full->value == "drop_newest" ? OnFull::drop_newest
+                                                 : OnFull::drop_oldest;
   }
 }
 
@@ -145,8 +158,9 @@ void read_device(const Table& table, Mark mark, References main, Findings& findi
                          : rank->value == "bulk" ? Priority::bulk
                                                  : Priority::normal;
   }
+  read_limits(reader, draft.map);
   read_protocol(reader, main, draft);
-  reader.not_yet({"max_bytes", "max_messages", "max_age", "on_full", "order", "preset"});
+  reader.not_yet({"order", "preset"});
   reader.finish();
   drafts.push_back(std::move(draft));
 }

@@ -85,15 +85,18 @@ void read_spool(TableReader& root, MainFile& main) {
   auto& spool = main.settings.spool;
   TableReader reader(*entry->value.table(), entry->value.mark, "spool", root.findings());
   if (auto directory = reader.path("directory")) spool.directory = directory->value;
-  if (auto durability = reader.choice("durability", {"power", "process"})) {
-    spool.durability = durability->value == "process" ? Durability::process : Durability::power;
-  }
-  if (auto most = reader.size("max_bytes", 64 * 1024, 1ULL << 40)) spool.max_bytes = *most;
+  if (auto durability = read_durability(reader)) spool.durability = *durability;
+  // Below this the journal and one message of the largest size leave no room.
+  if (auto most = reader.size("max_bytes", 1024 * 1024, 1ULL << 40)) spool.max_bytes = *most;
   if (auto most = reader.integer("max_messages", 1, 1'000'000'000)) {
     spool.max_messages = static_cast<std::uint64_t>(*most);
   }
-  reader.not_yet_except("commit_delay", "0ms");
-  reader.not_yet({"max_age", "device_share", "ledger_flush"});
+  if (auto most = reader.duration("max_age", kShortestAge, kLongestAge)) spool.max_age = *most;
+  if (auto share = reader.percent("device_share")) spool.device_share = *share;
+  if (auto delay = reader.duration("commit_delay", Milliseconds(0), Milliseconds(60'000))) spool.commit_delay = *delay;
+  if (auto flush = reader.duration("ledger_flush", Milliseconds(100), Milliseconds(3'600'000))) {
+    spool.ledger_flush = *flush;
+  }
   reader.finish();
 }
 
@@ -154,8 +157,8 @@ MainFile read_main_file(const Document& document, Findings& findings) {
   read_spool(root, main);
   read_mqtt(root, main);
   read_coap(root, main);
+  read_tcp(root, main);
   read_log(root, main);
-  root.not_yet({"tcp"});
   for (const auto name : {"device", "family"}) {
     if (const auto* entry = root.find(name)) {
       findings.problem(entry->mark, "[[" + std::string(name) +

@@ -31,8 +31,14 @@ struct MainFile {
 
 MainFile read_main_file(const Document& document, Findings& findings);
 
-// [mqtt] or [[mqtt]], and [coap].
+// [mqtt] or [[mqtt]], [coap] and [tcp].
 void read_mqtt(TableReader& root, MainFile& main);
 void read_coap(TableReader& root, MainFile& main);
+void read_tcp(TableReader& root, MainFile& main);
+std::optional<Durability> read_durability(TableReader& reader);
+
+// What max_age may be, for the gateway and for a device.
+inline constexpr Milliseconds kShortestAge{1000};
+inline constexpr Milliseconds kLongestAge{3650LL * 24 * 3'600'000};
 
 }  // namespace trunkline::config

@@ -81,7 +81,8 @@ void read_one_mqtt(const Table& table, Mark mark, TableReader& root, MainFile& m
       reader.findings().problem(reader.find("keep_alive")->value.mark, "mqtt.keep_alive must be whole seconds");
     }
   }
-  reader.not_yet({"cert", "key", "durability"});
+  mqtt.durability = read_durability(reader);
+  reader.not_yet({"cert", "key"});
   reader.finish();
   for (const auto& other : main.settings.mqtt) {
     if (other.name == mqtt.name) {
@@ -145,8 +146,23 @@ void read_coap(TableReader& root, MainFile& main) {
       }
     }
   }
-  reader.not_yet({"listen_dtls", "durability"});
+  coap.durability = read_durability(reader);
+  reader.not_yet({"listen_dtls"});
   reader.finish();
+}
+
+void read_tcp(TableReader& root, MainFile& main) {
+  const auto* entry = root.table("tcp");
+  if (entry == nullptr) return;
+  TableReader reader(*entry->value.table(), entry->value.mark, "tcp", root.findings());
+  main.settings.tcp_durability = read_durability(reader);
+  reader.finish();
+}
+
+std::optional<Durability> read_durability(TableReader& reader) {
+  const auto written = reader.choice("durability", {"power", "process"});
+  if (!written) return std::nullopt;
+  return written->value == "process" ? Durability::process : Durability::power;
 }
 
 }  // namespace trunkline::config

@@ -47,6 +47,10 @@ struct Spool {
   Durability durability = Durability::power;
   std::uint64_t max_bytes = 1ULL << 30;
   std::uint64_t max_messages = 10'000'000;
+  Milliseconds max_age{7LL * 24 * 3'600'000};
+  unsigned device_share = 10;  // percent of max_bytes that one device may hold
+  Milliseconds commit_delay{0};
+  Milliseconds ledger_flush{10'000};
 };
 
 struct Status {
@@ -64,10 +68,12 @@ struct Mqtt {
   std::string ca_file;
   std::string client_id = "trunkline";  // fixed: the broker keeps our session by this name
   Milliseconds keep_alive{30'000};
+  std::optional<Durability> durability;  // instead of spool.durability
 };
 
 struct Coap {
   std::string listen;  // plain UDP; empty: none
+  std::optional<Durability> durability;
 };
 
 struct Settings {
@@ -78,8 +84,9 @@ struct Settings {
   Status status;
   std::vector<Mqtt> mqtt;
   std::optional<Coap> coap;
-  std::string log_level = "info";  // debug, info, warning, error
-  std::vector<DeviceMap> devices;  // from devices.d beside the file, in order of file name
+  std::optional<Durability> tcp_durability;  // of the table [tcp]
+  std::string log_level = "info";            // debug, info, warning, error
+  std::vector<DeviceMap> devices;            // from devices.d beside the file, in order of file name
 };
 
 // One thing that is wrong, as the operator reads it: "file:line:col: message; what to do".

@@ -2,6 +2,7 @@
 #include "config/table_reader.h"
 
 #include <algorithm>
+#include <charconv>
 
 #include "config/suggest.h"
 #include "config/units.h"
@@ -146,6 +147,22 @@ std::optional<std::uint64_t> TableReader::size(std::string_view name, std::uint6
     return std::nullopt;
   }
   return *value;
+}
+
+std::optional<unsigned> TableReader::percent(std::string_view name) {
+  Mark mark;
+  const auto text = with_unit(name, mark, "\"10%\"");
+  if (!text) return std::nullopt;
+  unsigned value = 0;
+  const auto [end, failed] = std::from_chars(text->data(), text->data() + text->size(), value);
+  if (failed != std::errc{} ||
+      std::string_view(end, static_cast<std::size_t>(text->data() + text->size() - end)) != "%" || value < 1 ||
+      value > 100) {
+    findings_.problem(mark,
+                      name_of(name) + " is " + quoted(*text) + "; write a whole percentage from \"1%\" to \"100%\"");
+    return std::nullopt;
+  }
+  return value;
 }
 
 std::optional<double> TableReader::rate(std::string_view name, double high) {

@@ -18,7 +18,8 @@ Telemetry to_telemetry(const DeviceMap& device, const Arrival& arrival) {
                    device.content_encoding,
                    arrival.properties,
                    {},
-                   Source::mqtt};
+                   Source::mqtt,
+                   true};  // the arrival callback is held until the answer
 }
 
 }  // namespace

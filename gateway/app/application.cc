@@ -23,6 +23,7 @@
 #include "adapters/tcp/tcp_adapter.h"
 #include "config/settings.h"
 #include "gateway/app/hub_loop.h"
+#include "gateway/app/limits.h"
 #include "gateway/app/status.h"
 #include "gateway/base/crypto.h"
 #include "gateway/base/log.h"
@@ -66,10 +67,10 @@ class Application final : private ops::Control {
         identities_(std::move(identities)),
         spool_(std::move(spool)),
         directory_(settings_.hub.host, settings_.hub.token_lifetime),
-        capacity_(Spool::room(settings_.spool.max_bytes), settings_.spool.max_messages),
-        store_(*spool_, capacity_, metrics_),
+        capacity_(capacity_limits()),
+        store_(*spool_, capacity_, metrics_, store_options()),
         store_thread_(store_, capacity_, clock_, [this](ReadAnswer answer) { hub_.on_read(std::move(answer)); }),
-        hub_({clock_, metrics_, store_thread_, live_, directory_}, link_options(), multiplexer_options(),
+        hub_({clock_, metrics_, store_thread_, live_, capacity_, directory_}, link_options(), multiplexer_options(),
              random_seed()),
         intake_(store_thread_, live_, capacity_, sizer_, clock_, metrics_, spool_->run(),
                 [this](const DeviceId& device, Presence presence) { hub_.presence(device, presence); }) {}
@@ -95,8 +96,24 @@ class Application final : private ops::Control {
     out.trunk.max_devices = settings_.hub.max_devices_per_connection;
     return out;
   }
+  Capacity::Limits capacity_limits() const {
+    Capacity::Limits out;
+    out.max_bytes = Spool::room(settings_.spool.max_bytes);
+    out.max_messages = settings_.spool.max_messages;
+    out.device_bytes = out.max_bytes / 100 * settings_.spool.device_share;
+    return out;
+  }
+  Store::Options store_options() const {
+    Store::Options out;
+    out.commit_delay = settings_.spool.commit_delay;
+    out.ledger_flush = settings_.spool.ledger_flush;
+    out.max_bytes = settings_.spool.max_bytes;
+    out.synced = settings_.spool.durability == config::Durability::power;
+    return out;
+  }
 
   void make_adapters();
+  void set_policies();
   Result<void> add_devices();
   Result<void> start();
   void stop();
@@ -144,9 +161,19 @@ void Application::make_adapters() {
   }
 }
 
+void Application::set_policies() {
+  capacity_.set_fallback(policy_of(settings_, nullptr));
+  for (const auto& map : settings_.devices) capacity_.set_policy(map.id, policy_of(settings_, &map));
+  for (const auto& held : spool_->devices()) {
+    capacity_.occupy(held.device, held.bytes + held.dead_letter_bytes, held.messages + held.dead_letters);
+  }
+}
+
 Result<void> Application::add_devices() {
   std::vector<DeviceId> backlog;
-  for (const auto& depth : spool_->devices()) backlog.push_back(depth.device);
+  for (const auto& depth : spool_->devices()) {
+    if (depth.messages > 0) backlog.push_back(depth.device);
+  }
   const auto adapter_of = [this](const DeviceMap& map) -> Adapter* {
     std::string_view name = map.tcp ? "tcp" : map.coap ? "coap" : "mqtt";
     const std::string broker = map.mqtt ? map.mqtt->broker : "";
@@ -179,7 +206,7 @@ Result<void> Application::start() {
   if (!identities) return fail(identities.error());
   directory_.replace(std::move(*identities));
   const auto depth = spool_->depth();
-  capacity_.occupy(depth.bytes + depth.dead_letter_bytes, depth.messages + depth.dead_letters);
+  set_policies();
   make_adapters();
   if (auto added = add_devices(); !added) return added;
 
@@ -343,9 +370,7 @@ int run(const std::string& config_file) {
     std::cerr << "trunkline: identity store: " << identities.error().message << '\n';
     return 1;
   }
-  auto spool =
-      Spool::open({loaded.settings.spool.directory, loaded.settings.spool.durability == config::Durability::power,
-                   loaded.settings.spool.max_bytes});
+  auto spool = Spool::open(app::spool_options(loaded.settings));
   if (!spool) {
     std::cerr << "trunkline: spool: " << spool.error().message << '\n';
     return 1;

@@ -154,12 +154,16 @@ void HubLoop::finish_when_settled() {
 
 void HubLoop::on_ready(ConnectionSlot connection) {
   multiplexer_.set_time(parts_.clock.steady());
+  ready_.insert(connection);
+  parts_.capacity.set_flowing(true);
   multiplexer_.on_ready(connection);
   schedule();
 }
 
 void HubLoop::on_lost(ConnectionSlot connection, LinkFault fault) {
   multiplexer_.set_time(parts_.clock.steady());
+  ready_.erase(connection);
+  parts_.capacity.set_flowing(!ready_.empty());
   multiplexer_.on_lost(connection, std::move(fault));
   if (closing_ && multiplexer_.closed()) {
     io_.stop();

@@ -9,6 +9,7 @@
 #include <functional>
 #include <memory>
 #include <optional>
+#include <set>
 #include <thread>
 #include <unordered_map>
 #include <vector>
@@ -35,6 +36,7 @@ class HubLoop final : private UplinkEvents, private UplinkFactory, private Store
     Metrics& metrics;
     StoreThread& store;
     LiveFeed& live;
+    Capacity& capacity;
     const TokenProvider& tokens;
   };
   HubLoop(Parts parts, hub::HubLink::Options link, Multiplexer::Options multiplexer, std::uint64_t seed);
@@ -82,6 +84,7 @@ class HubLoop final : private UplinkEvents, private UplinkFactory, private Store
   SteadyTime armed_ = kNever;
   const hub::HubLink::Options link_options_;
   std::vector<std::unique_ptr<hub::HubLink>> uplinks_;  // by connection
+  std::set<ConnectionSlot> ready_;
   CommandRouter router_;
   Multiplexer multiplexer_;
   std::vector<Adapter*> adapters_;  // by slot

@@ -2,8 +2,55 @@
 #include "gateway/base/clock.h"
 
 #include <fmt/format.h>
+#include <sys/timex.h>
+
+#include <charconv>
 
 namespace trunkline {
+namespace {
+
+// Before this no clock of a running gateway can be right. The tree is older than any build of it.
+constexpr WallTime kBuilt{std::chrono::sys_days{std::chrono::year{2026} / 1 / 1}.time_since_epoch()};
+
+std::optional<int> number(std::string_view text) {
+  int value = 0;
+  const auto [end, failed] = std::from_chars(text.data(), text.data() + text.size(), value);
+  return failed == std::errc{} && end == text.data() + text.size() && value >= 0 ? std::optional(value) : std::nullopt;
+}
+
+}  // namespace
+
+bool SystemClock::wall_trusted() const {
+  const auto second = std::chrono::duration_cast<std::chrono::seconds>(steady().time_since_epoch()).count();
+  if (looked_at_.exchange(second, std::memory_order_relaxed) != second) {
+    timex state{};
+    const bool synced = ::adjtimex(&state) >= 0 && (state.status & STA_UNSYNC) == 0;
+    trusted_.store(synced && wall() >= kBuilt, std::memory_order_relaxed);
+  }
+  return trusted_.load(std::memory_order_relaxed);
+}
+
+std::int64_t day_of(WallTime time) {
+  return std::chrono::floor<std::chrono::days>(time.time_since_epoch()).count();
+}
+
+std::string day_text(std::int64_t day) {
+  const std::chrono::year_month_day date{std::chrono::sys_days{std::chrono::days{day}}};
+  return fmt::format("{:04}-{:02}-{:02}", static_cast<int>(date.year()), static_cast<unsigned>(date.month()),
+                     static_cast<unsigned>(date.day()));
+}
+
+std::optional<std::int64_t> parse_day(std::string_view text) {
+  if (text.size() != 10 || text[4] != '-' || text[7] != '-') return std::nullopt;
+  const auto year = number(text.substr(0, 4));
+  const auto month = number(text.substr(5, 2));
+  const auto day = number(text.substr(8, 2));
+  if (!year || !month || !day) return std::nullopt;
+  const std::chrono::year_month_day date{std::chrono::year{*year}, std::chrono::month{static_cast<unsigned>(*month)},
+                                         std::chrono::day{static_cast<unsigned>(*day)}};
+  if (!date.ok()) return std::nullopt;
+  return std::chrono::sys_days{date}.time_since_epoch().count();
+}
 
 namespace {
 

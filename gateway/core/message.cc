@@ -30,7 +30,7 @@ std::size_t Message::footprint() const {
   // What the row takes of SQLite's 4 KiB pages ("Database File Format", sections 1.6 and 1.7): small rows share a page
   // and leave a remainder unused; of a large one a part stays in the page and the rest fills overflow pages of its own.
   constexpr std::size_t kPage = 4096;
-  constexpr std::size_t kColumns = 40;
+  constexpr std::size_t kColumns = 44;
   constexpr std::size_t kLargest = kPage - 35;
   constexpr std::size_t kSmallest = (kPage - 12) * 32 / 255 - 23;
   constexpr std::size_t kOverflow = kPage - 4;
@@ -39,6 +39,7 @@ std::size_t Message::footprint() const {
   };
   std::size_t size = kColumns + telemetry.body.size() + telemetry.content_type.size() +
                      telemetry.content_encoding.size() + telemetry.source_key.size();
+  if (telemetry.device_time) size += 16;
   for (const auto& property : telemetry.properties) size += property.name.size() + property.value.size() + 8;
   if (size <= kLargest) return share_of_page(size);
   const auto wanted = kSmallest + (size - kSmallest) % kOverflow;

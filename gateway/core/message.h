@@ -4,6 +4,7 @@
 #include <compare>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -33,6 +34,10 @@ struct Telemetry {
   std::vector<Property> properties;
   std::string source_key;  // repeat detection: what the source calls this message, empty if it has no name for it
   Source source = Source::mqtt;
+  // The sender cannot send another message before this one is answered, so the answer must not be delayed
+  // (spool.commit_delay).
+  bool sender_waits = false;
+  std::optional<WallTime> device_time{};  // when the device says that it was, if it says so
 };
 
 // The place of a message in everything that this gateway ever stamped: run number in the upper 24 bits, sequence within

@@ -45,6 +45,7 @@ struct Admission {
   std::string reason;
 
   static Admission safe() { return {Kind::safe, {}, {}}; }
+  static Admission duplicate() { return {Kind::duplicate, {}, {}}; }
   static Admission throttled(Milliseconds retry_after, std::string reason) {
     return {Kind::throttled, retry_after, std::move(reason)};
   }

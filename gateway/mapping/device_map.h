@@ -26,6 +26,13 @@ enum class CommandDone {
   written,       // the bytes were handed to the connection
 };
 
+// What happens to a message of a device that is at its own limit (D-06).
+enum class OnFull {
+  refuse,       // the device is asked to wait
+  drop_newest,  // it is acknowledged and counted as dropped
+  drop_oldest,  // the device's oldest waiting message makes room, counted as dropped
+};
+
 struct MqttMap {
   std::string broker;                        // name of the [[mqtt]] table, "default" for a plain [mqtt]
   std::string telemetry;                     // topic
@@ -68,7 +75,11 @@ struct DeviceMap {
   CommandDone command_done = CommandDone::replied;
   std::optional<Milliseconds> expect_every{};  // silence of three times this means away (C-02)
   Priority priority = Priority::normal;
-  unsigned in_flight = 64;                     // unsettled messages at the hub at the same time, 1 to 1000 (D-03)
+  unsigned in_flight = 64;                      // unsettled messages at the hub at the same time, 1 to 1000 (D-03)
+  std::optional<std::uint64_t> max_bytes{};     // of the spool; less than its share
+  std::optional<std::uint64_t> max_messages{};  // waiting and dead letters together
+  std::optional<Milliseconds> max_age{};        // instead of the gateway's
+  std::optional<OnFull> on_full{};              // unset: refuse, and drop_newest for MQTT (D-06)
   std::optional<MqttMap> mqtt{};
   std::optional<CoapMap> coap{};
   std::optional<TcpMap> tcp{};

@@ -1,53 +1,104 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-#include <atomic>
+#include <algorithm>
 #include <cstdint>
+#include <limits>
+#include <mutex>
+#include <unordered_map>
+
+#include "gateway/base/clock.h"
+#include "gateway/core/device_id.h"
+#include "gateway/mapping/device_map.h"
 
 namespace trunkline {
 
-// How much the gateway may still promise. Intake reserves before a message is stamped; the store gives back when the
-// message has left the spool; so a full spool is an answer at the door and never a surprise behind it. Any thread. Dead
-// letters stay reserved, because they stay on the disk.
+// What the operator allows one device (D-06).
+struct DevicePolicy {
+  std::uint64_t max_bytes = std::numeric_limits<std::uint64_t>::max();
+  std::uint64_t max_messages = std::numeric_limits<std::uint64_t>::max();
+  Milliseconds max_age{0};  // 0: no limit
+  OnFull on_full = OnFull::refuse;
+  bool synced = true;  // durability = "power"
+};
+
+// How much the gateway may still promise, in total and per device. Intake reserves before a message is stamped; the
+// store gives back when the message has left the spool; so a full spool is an answer at the door and never a surprise
+// behind it. Dead letters stay reserved, because they stay on the disk. Any thread.
 class Capacity {
  public:
-  Capacity(std::uint64_t max_bytes, std::uint64_t max_messages) : max_bytes_(max_bytes), max_messages_(max_messages) {}
+  struct Limits {
+    std::uint64_t max_bytes = 0;
+    std::uint64_t max_messages = std::numeric_limits<std::uint64_t>::max();
+    std::uint64_t device_bytes = std::numeric_limits<std::uint64_t>::max();  // the share of one device
+    // A device without backlog passes a full spool: so many bytes wait in memory for that, and so many messages of one
+    // device.
+    std::uint64_t pass_bytes = 4 * 1024 * 1024;
+    std::uint64_t pass_messages = 16;
+  };
+  enum class Answer {
+    kept,      // there is room
+    passing,   // the spool is full, but the hub takes this device's messages: it may wait in memory for that
+    full,      // the gateway has no room
+    at_limit,  // this device has reached its own limit, and is not to drop its oldest
+  };
 
-  [[nodiscard]] bool reserve(std::uint64_t bytes) {
-    if (bytes_.fetch_add(bytes) + bytes > max_bytes_) {
-      bytes_.fetch_sub(bytes);
-      return false;
-    }
-    if (messages_.fetch_add(1) + 1 > max_messages_) {
-      messages_.fetch_sub(1);
-      bytes_.fetch_sub(bytes);
-      return false;
-    }
-    return true;
-  }
-  // For what was there at start; may pass the limit.
-  void occupy(std::uint64_t bytes, std::uint64_t messages) {
-    bytes_.fetch_add(bytes);
-    messages_.fetch_add(messages);
-  }
-  void give_back(std::uint64_t bytes) {
-    bytes_.fetch_sub(bytes);
-    messages_.fetch_sub(1);
-  }
+  explicit Capacity(Limits limits) : limits_(limits) {}
+
+  // Before start; `fallback` is for devices without a policy of their own.
+  void set_policy(const DeviceId& device, const DevicePolicy& policy);
+  void set_fallback(const DevicePolicy& policy) { fallback_ = policy; }
+  [[nodiscard]] DevicePolicy policy(const DeviceId& device) const;
+
+  [[nodiscard]] Answer reserve(const DeviceId& device, std::uint64_t bytes);
+  // For what was there at start, or what is moved within the spool; may pass the limits.
+  void occupy(const DeviceId& device, std::uint64_t bytes, std::uint64_t messages = 1);
+  void give_back(const DeviceId& device, std::uint64_t bytes);
+  // A passing message left memory; or found room in the spool after all.
+  void give_back_passing(const DeviceId& device, std::uint64_t bytes);
+  [[nodiscard]] bool settle_in(const DeviceId& device, std::uint64_t bytes);
+
+  // By how much a device is over its own limit: what drop_oldest has to make room for.
+  struct Excess {
+    std::uint64_t bytes = 0;
+    std::uint64_t messages = 0;
+  };
+  [[nodiscard]] Excess excess(const DeviceId& device) const;
 
   // Set by the store thread while commits fail: nothing more is promised then.
-  void set_failed(bool failed) { failed_.store(failed); }
-  [[nodiscard]] bool failed() const { return failed_.load(); }
+  void set_failed(bool failed);
+  [[nodiscard]] bool failed() const;
+  // Set by the hub thread while the connection stands.
+  void set_flowing(bool flowing);
 
-  [[nodiscard]] std::uint64_t bytes() const { return bytes_.load(); }
-  [[nodiscard]] std::uint64_t max_bytes() const { return max_bytes_; }
+  [[nodiscard]] std::uint64_t bytes() const;
+  [[nodiscard]] std::uint64_t max_bytes() const { return limits_.max_bytes; }
+  [[nodiscard]] std::uint64_t passing_bytes() const;
 
  private:
-  const std::uint64_t max_bytes_;
-  const std::uint64_t max_messages_;
-  std::atomic<std::uint64_t> bytes_{0};
-  std::atomic<std::uint64_t> messages_{0};
-  std::atomic<bool> failed_{false};
+  struct Device {
+    DevicePolicy policy;
+    std::uint64_t bytes = 0;
+    std::uint64_t messages = 0;
+    std::uint64_t passing = 0;
+  };
+  Device& at(const DeviceId& device) { return devices_.try_emplace(device, Device{fallback_, 0, 0, 0}).first->second; }
+  [[nodiscard]] bool room(std::uint64_t bytes) const {
+    return bytes_ + bytes <= limits_.max_bytes && messages_ + 1 <= limits_.max_messages;
+  }
+  [[nodiscard]] std::uint64_t most_bytes(const Device& device) const {
+    return std::min(device.policy.max_bytes, limits_.device_bytes);
+  }
+
+  const Limits limits_;
+  DevicePolicy fallback_;
+  mutable std::mutex mutex_;
+  std::unordered_map<DeviceId, Device> devices_;
+  std::uint64_t bytes_ = 0;
+  std::uint64_t messages_ = 0;
+  std::uint64_t passing_bytes_ = 0;
+  bool failed_ = false;
+  bool flowing_ = false;
 };
 
 }  // namespace trunkline

@@ -10,13 +10,16 @@
 #include "gateway/core/adapter.h"
 #include "gateway/core/uplink.h"
 #include "gateway/pipeline/capacity.h"
+#include "gateway/pipeline/dead_letter.h"
 #include "gateway/pipeline/live_feed.h"
+#include "gateway/pipeline/repeat_filter.h"
 #include "gateway/pipeline/store_thread.h"
 
 namespace trunkline {
 
-// The door: refuses what can never be sent, throttles what cannot be kept, stamps the rest and offers it to store and
-// multiplexer at the same moment. Any thread; never blocks but for a short lock. Owned by the composition root.
+// The door: refuses what can never be sent, throttles what cannot be kept, suppresses what was said twice, stamps the
+// rest and offers it to store and multiplexer at the same moment. Any thread; never blocks but for a short lock. Owned
+// by the composition root.
 class Intake final : public Ingress {
  public:
   using PresenceHandler = std::function<void(const DeviceId&, Presence)>;
@@ -26,6 +29,10 @@ class Intake final : public Ingress {
 
   void submit(Telemetry telemetry, Completion<Admission> done) override;
   void presence(const DeviceId& device, Presence presence) override { on_presence_(device, presence); }
+
+  // A dead letter goes back into the queue: a new message with a new id, in the order of now, that keeps its body,
+  // properties and receive time. It takes the place of the old one in one commit.
+  void readmit(const DeadLetter& letter);
 
   // From now on everything is throttled; for an orderly stop.
   void close();
@@ -37,13 +44,18 @@ class Intake final : public Ingress {
   const MessageSizer& sizer_;
   const Clock& clock_;
   PresenceHandler on_presence_;
+  void mark_time(Telemetry& telemetry, bool trusted) const;
+  MessagePtr offer(std::shared_ptr<Message> message, Arrival arrival);
+
   std::mutex mutex_;
+  RepeatFilter repeats_;
   std::uint64_t run_;
   std::uint64_t sequence_ = 0;
   bool closed_ = false;
   Metric& received_;
   Metric& throttled_;
   Metric& oversize_;
+  Metric& duplicates_;
 };
 
 }  // namespace trunkline

@@ -21,8 +21,23 @@ namespace trunkline {
 
 // A message that was offered and whose device waits for the answer.
 struct Arrival {
-  MessagePtr message;
+  MessagePtr message{};
+  Completion<Admission> done{};
+  bool waits = true;                   // its sender can do nothing before the answer: spool.commit_delay does not apply
+  bool synced = true;                  // durability = "power"
+  bool drops_oldest = false;           // on_full
+  bool passing = false;                // the spool is full: it waits in memory until the hub takes it, or room comes
+  std::optional<Position> replaces{};  // the dead letter that it was
+};
+// The source said `of` again.
+struct Repeat {
+  DeviceId device;
+  Position of;
   Completion<Admission> done;
+};
+// A message of this device was dropped at the door (on_full = "drop_newest").
+struct Dropped {
+  DeviceId device;
 };
 // The multiplexer wants messages of a device behind `after`.
 struct ReadRequest {
@@ -47,50 +62,119 @@ struct Recorded {
   bool durable = false;
   static Recorded abandoned() { return {}; }
 };
-using StoreItem = std::variant<Arrival, Settlement, ReadRequest, RecordRequest>;
+using StoreItem = std::variant<Arrival, Settlement, ReadRequest, RecordRequest, Repeat, Dropped>;
 
-// Decides what is safe: takes batches of arrivals and settlements in their order, writes what must be written in one
-// commit, and answers. A message that the hub accepted before its turn to be written is never written (architecture.md
-// 3). Pure logic over a Spool: no thread, no clock. Owned and called by the store thread.
+// Decides what is safe: takes arrivals and settlements in their order, writes what must be written in commits of
+// bounded size, and answers. A message that the hub accepted before its turn to be written is never written
+// (architecture.md 3); `commit_delay` puts that turn off, except for senders that wait. Keeps the operator's limits and
+// the books. Pure logic over a Spool: no thread, no clock. Owned and called by the store thread.
 //
-// While a commit fails nothing is acknowledged and nothing is forgotten: arrivals and settlements wait here for the
-// next `process`, and reads are answered from file and waiting arrivals together.
+// While a commit fails nothing is acknowledged but what the hub took, and nothing is forgotten: arrivals and
+// settlements wait here for the next `process`, and reads are answered from file and waiting arrivals together.
 class Store {
  public:
-  Store(Spool& spool, Capacity& capacity, Metrics& metrics);
+  struct Options {
+    Milliseconds commit_delay{0};
+    Milliseconds ledger_flush{10'000};
+    std::uint64_t max_bytes = 1ULL << 30;       // the spool's; bounds one commit
+    bool synced = true;                         // for what concerns no message: outcomes of commands
+    std::size_t held_bytes = 16 * 1024 * 1024;  // more than this does not wait for commit_delay
+  };
+  Store(Spool& spool, Capacity& capacity, Metrics& metrics, Options options);
 
   struct Result {
     std::vector<ReadAnswer> reads;
-    bool failed = false;  // the commit did not go through: process again after a while
+    bool failed = false;        // the commit did not go through: process again after a while
+    bool damaged = false;       // the file is; the next opening sets it aside
+    SteadyTime again = kNever;  // when to process again without a new item
   };
-  // Takes the items (moved from), commits, completes. `now` is the wall time of settlement stamps.
-  Result process(std::vector<StoreItem>& items, WallTime now);
+  // Takes the items (moved from), commits, completes.
+  Result process(std::vector<StoreItem>& items, const Moment& now);
+  // Books what is only in memory; for an orderly stop.
+  void flush(const Moment& now);
 
   struct Status {
     Spool::Depth depth;
     std::uint64_t pending = 0;  // offered, not yet safe
     std::vector<Spool::DeviceDepth> devices;
-    std::string fault;  // why the last commit failed, empty if it did not
+    std::string fault;      // why the last commit failed, empty if it did not
+    std::string set_aside;  // where a damaged file was put at start, empty if none was
   };
   [[nodiscard]] Status status() const;
+  // With what is booked in memory only.
+  [[nodiscard]] ::trunkline::Result<Books> books(WallTime now) const;
+  [[nodiscard]] const Spool& spool() const { return spool_; }
+  // Throws dead letters away, for the operator; how many there were.
+  ::trunkline::Result<std::uint64_t> purge(const std::vector<Position>& letters, const Moment& now);
 
  private:
-  void take(Settlement settlement);
-  bool commit(WallTime now);
+  // An arrival that is not safe yet.
+  struct Held {
+    Arrival arrival;
+    std::vector<Completion<Admission>> repeats;
+    std::optional<Outcome> verdict;  // the hub's, before it was written; rejected, or modified for good
+    bool accepted = false;
+    bool written = false;
+    bool hurried = false;  // in hurried_
+    bool chosen = false;   // in the chunk that is being made
+  };
+  struct Queue {
+    std::deque<Held> held;  // ascending by position
+  };
+  struct Turn {
+    SteadyTime due;  // of later_
+    DeviceId device;
+    Position position;
+  };
+  struct Chunk;
+
+  void take(Arrival arrival, SteadyTime now);
+  void take(Settlement settlement, SteadyTime now);
+  void take(Repeat repeat, SteadyTime now);
+  void hurry(const DeviceId& device, Position through);
+  void line_up(Held& held);
+  Held* find(const DeviceId& device, Position position);
+  void choose(SteadyTime now, bool everything);
+  void fill(Chunk& chunk, SteadyTime now, bool everything);
+  bool add(Chunk& chunk, const DeviceId& device, Position position);
+  void make_room(Chunk& chunk, const DeviceId& device);
+  void committed(const Chunk& chunk, const Spool::Committed& done);
+  bool commit(Chunk& chunk, const Moment& now);
+  bool commit_all(const Moment& now, bool everything = false);
+  void answer(const DeviceId& device);
+  void book(const DeviceId& device, const Tally& tally, SteadyTime now);
+  void expire(const Moment& now);
+  void fail(const Error& error);
+  [[nodiscard]] SteadyTime next(SteadyTime now) const;
   ReadAnswer read(const ReadRequest& request);
 
   Spool& spool_;
   Capacity& capacity_;
-  std::deque<Arrival> arrivals_;                       // not yet safe, in order of position
-  std::unordered_map<std::uint64_t, bool> unwritten_;  // position of an arrival -> accepted already
-  std::vector<Settlement> settlements_;                // of written messages, and rejections of arrivals
+  const Options options_;
+  std::unordered_map<DeviceId, Queue> queues_;
+  std::deque<Turn> hurried_;  // to be written with the next commit, in this order
+  std::deque<Turn> later_;    // ascending by due
+  std::deque<Turn> passing_;  // waiting for the hub, or for room
+  std::uint64_t pending_ = 0;
+  std::size_t held_bytes_ = 0;
+  std::deque<Settlement> settlements_;  // of written messages
+  SteadyTime settle_at_ = kNever;
   std::vector<RecordRequest> records_;
+  std::deque<Removal> removals_;
+  Tallies booked_;  // without a row
+  SteadyTime flush_at_ = kNever;
+  SteadyTime expire_at_{};
   std::string fault_;
+  bool damaged_ = false;
   Metric& commits_;
   Metric& commit_failures_;
   Metric& written_;
   Metric& never_written_;
   Metric& dead_lettered_;
+  Metric& expired_;
+  Metric& dropped_newest_;
+  Metric& dropped_oldest_;
+  Metric& purged_;
 };
 
 }  // namespace trunkline

@@ -4,6 +4,7 @@
 #include <pthread.h>
 
 #include <exception>
+#include <utility>
 
 #include "gateway/base/check.h"
 
@@ -40,10 +41,6 @@ void StoreThread::start() {
   });
 }
 
-void StoreThread::status(std::function<void(const Store::Status&)> done) {
-  questions_.push(std::move(done));
-}
-
 void StoreThread::stop() {
   if (!thread_.joinable()) return;
   {
@@ -56,8 +53,9 @@ void StoreThread::stop() {
 
 void StoreThread::run() {
   std::vector<StoreItem> items;
-  std::vector<std::function<void(const Store::Status&)>> questions;
+  std::vector<std::function<void(Store&)>> questions;
   bool failed = false;
+  auto again = kNever;
   for (;;) {
     bool stopping = false;
     {
@@ -65,20 +63,27 @@ void StoreThread::run() {
       const auto ready = [this] { return filled_ || stopping_; };
       if (failed) {
         wake_.wait_for(lock, kRetry, [this] { return stopping_; });
-      } else {
+      } else if (again == kNever) {
         wake_.wait(lock, ready);
+      } else {
+        wake_.wait_until(lock, again, ready);
       }
       filled_ = false;
       stopping = stopping_;
     }
     items_.take(items);
-    auto result = store_.process(items, clock_.wall());
+    auto result = store_.process(items, clock_.moment());
     failed = result.failed;
+    again = result.again;
     capacity_.set_failed(failed);
     for (auto& answer : result.reads) on_read_(std::move(answer));
+    if (result.damaged && tell_damaged_) std::exchange(tell_damaged_, nullptr)();
     questions_.take(questions);
-    for (auto& question : questions) question(store_.status());
-    if (stopping) return;
+    for (auto& question : questions) question(store_);
+    if (stopping) {
+      store_.flush(clock_.moment());
+      return;
+    }
   }
 }
 

@@ -15,7 +15,7 @@
 namespace trunkline {
 
 // The thread that owns the Store: takes whatever has arrived while the last commit ran, one commit for all of it. Owned
-// by the composition root; push and status from any thread. When the disk refuses, it tries again every 250 ms.
+// by the composition root; push and ask from any thread. When the disk refuses, it tries again every 250 ms.
 class StoreThread {
  public:
   // Called on the store thread for each answered read.
@@ -26,8 +26,13 @@ class StoreThread {
 
   void start();
   void push(StoreItem item) { items_.push(std::move(item)); }
-  // `done` is called on the store thread with its state.
-  void status(std::function<void(const Store::Status&)> done);
+  // `question` is called on the store thread, between two commits.
+  void ask(std::function<void(Store&)> question) { questions_.push(std::move(question)); }
+  void status(std::function<void(const Store::Status&)> done) {
+    ask([done = std::move(done)](Store& store) { done(store.status()); });
+  }
+  // Called once, on the store thread, when the file turns out to be damaged: a new start sets it aside. Before start.
+  void on_damaged(std::function<void()> tell) { tell_damaged_ = std::move(tell); }
   // Commits what was pushed before, then joins. What the disk still refuses stays unacknowledged.
   void stop();
 
@@ -39,7 +44,8 @@ class StoreThread {
   const Clock& clock_;
   ReadHandler on_read_;
   Mailbox<StoreItem> items_;
-  Mailbox<std::function<void(const Store::Status&)>> questions_;
+  Mailbox<std::function<void(Store&)>> questions_;
+  std::function<void()> tell_damaged_;
   std::mutex mutex_;
   std::condition_variable wake_;
   bool filled_ = false;

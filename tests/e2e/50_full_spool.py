@@ -19,7 +19,7 @@ CAP = 2 * 1024 * 1024
 def body(scenario):
     # Big messages, so that sockets and spool are full soon.
     plant = Plant(
-        scenario, rates=(200, 100, 200), window=2000, padding=2000, spool=f'max_bytes = "{CAP // 1024}KiB"\n'
+        scenario, rates=(200, 100, 200), window=2000, padding=2000, spool=f'max_bytes = "{CAP // 1024}KiB"\ndevice_share = "100%"\n'
     )
     done = threading.Event()
     commands = []

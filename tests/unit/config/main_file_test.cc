@@ -34,7 +34,10 @@ directory = "/spool"
 durability = "process"
 max_bytes = "2MiB"
 max_messages = 5
-commit_delay = "0ms"
+commit_delay = "250ms"
+max_age = "2d"
+device_share = "25%"
+ledger_flush = "1s"
 [status]
 listen = "127.0.0.1:0"
 control = "/c.sock"
@@ -65,6 +68,10 @@ level = "debug"
   CHECK(s.spool.durability == Durability::process);
   CHECK(s.spool.max_bytes == 2ULL << 20);
   CHECK(s.spool.max_messages == 5);
+  CHECK(s.spool.commit_delay == Milliseconds(250));
+  CHECK(s.spool.max_age == std::chrono::hours(48));
+  CHECK(s.spool.device_share == 25);
+  CHECK(s.spool.ledger_flush == Milliseconds(1000));
   CHECK(s.status.listen == "127.0.0.1:0");
   CHECK(s.status.control == "/c.sock");
   REQUIRE(s.mqtt.size() == 1);
@@ -92,7 +99,7 @@ transport = "websocket"
 [spool]
 max_bytes = "1KiB"
 durability = "pwoer"
-max_age = "7d"
+max_age = "7"
 directory = "spool"
 [identity]
 store = 7
@@ -116,9 +123,9 @@ trunkline.toml:4:15: hub.attach_rate is "100": write a rate such as "100/s", or 
 trunkline.toml:5:30: hub.max_devices_per_connection is a string; write a whole number without quotes
 trunkline.toml:6:1: hub.proxy is not supported yet in this version; remove it
 trunkline.toml:7:13: hub.transport other than "amqps" is not supported yet in this version; remove it
-trunkline.toml:9:13: spool.max_bytes is "1KiB"; write a size from "64KiB" to "1024GiB"
+trunkline.toml:9:13: spool.max_bytes is "1KiB"; write a size from "1MiB" to "1024GiB"
 trunkline.toml:10:14: spool.durability is "pwoer"; write one of "power", "process" (did you mean "power"?)
-trunkline.toml:11:1: spool.max_age is not supported yet in this version; remove it
+trunkline.toml:11:11: spool.max_age is "7": the unit is missing; write a duration such as "30s" (units: ms, s, m, h, d)
 trunkline.toml:12:13: spool.directory is "spool"; write a whole path, from "/" on
 trunkline.toml:14:9: identity.store is an integer; write a string in quotes
 trunkline.toml:16:10: status.listen is "localhost:9464"; write an IP address and a port, such as "127.0.0.1:9464"

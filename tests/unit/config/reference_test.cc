@@ -103,6 +103,10 @@ TEST_CASE("the defaults that the reference states are the defaults", "[config]")
   CHECK(stated.spool.durability == real.spool.durability);
   CHECK(stated.spool.max_bytes == real.spool.max_bytes);
   CHECK(stated.spool.max_messages == real.spool.max_messages);
+  CHECK(stated.spool.max_age == real.spool.max_age);
+  CHECK(stated.spool.device_share == real.spool.device_share);
+  CHECK(stated.spool.commit_delay == real.spool.commit_delay);
+  CHECK(stated.spool.ledger_flush == real.spool.ledger_flush);
   CHECK(stated.status.listen == real.status.listen);
   CHECK(stated.status.control == real.status.control);
   REQUIRE(stated.mqtt.size() == 1);
@@ -132,6 +136,8 @@ TEST_CASE("every option of settings.h is in the reference and in the table of op
       CHECK(readme.find("`" + table + "." + key + "`") != std::string::npos);
     }
   }
+  CHECK(members["Settings"].count("tcp_durability") == 1);
+  CHECK(keys.at("tcp") == std::set<std::string>{"durability"});
   CHECK(members["Settings"].count("log_level") == 1);
   CHECK(keys.at("log") == std::set<std::string>{"level"});
 }

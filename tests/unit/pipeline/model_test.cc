@@ -171,8 +171,8 @@ class World {
   // What a crash takes away.
   struct Alive {
     Alive(const std::string& folder, std::vector<StoreItem>& items, std::uint64_t seed)
-        : spool(*Spool::open({folder, false})),
-          store(*spool, capacity, metrics),
+        : spool(*Spool::open({.directory = folder})),
+          store(*spool, capacity, metrics, {.synced = false}),
           requests(items),
           mux(uplink, requests, tokens, commands, metrics,
               {.attach_rate = 0,
@@ -182,7 +182,7 @@ class World {
                .trunk = {.max_devices = 2, .spare_after = Milliseconds(2000), .quiet = Milliseconds(1000)}},
               seed) {}
     std::unique_ptr<Spool> spool;
-    Capacity capacity{100'000, 500};
+    Capacity capacity{{.max_bytes = 100'000, .max_messages = 500}};
     Metrics metrics;
     Store store;
     Requests requests;
@@ -202,10 +202,11 @@ class World {
 
   void boot() {
     alive_ = std::make_unique<Alive>(folder_.path("spool"), items_, random_());
-    const auto depth = alive_->spool->depth();
-    alive_->capacity.occupy(depth.bytes, depth.messages);
     std::set<DeviceId> backlog;
-    for (const auto& one : alive_->spool->devices()) backlog.insert(one.device);
+    for (const auto& one : alive_->spool->devices()) {
+      alive_->capacity.occupy(one.device, one.bytes, one.messages);
+      if (one.messages > 0) backlog.insert(one.device);
+    }
     gone_.clear();
     for (const auto& device : devices_)
       alive_->mux.add(device, {.max_in_flight = 1 + static_cast<unsigned>(pick(8))}, backlog.contains(device));
@@ -215,7 +216,7 @@ class World {
     auto& alive = *alive_;
     const auto device = any_device();
     auto one = message(device.text(), ++alive.sequence, std::string(pick(60), 'x'), alive.spool->run());
-    if (!alive.capacity.reserve(one->footprint())) return;
+    if (alive.capacity.reserve(device, one->footprint()) != Capacity::Answer::kept) return;
     reference_.stamped(device, one->position);
     items_.emplace_back(
         Arrival{one, Completion<Admission>([this, device, position = one->position](Admission admission) {
@@ -225,7 +226,7 @@ class World {
   }
 
   void store_turn() {
-    auto result = alive_->store.process(items_, WallTime{});
+    auto result = alive_->store.process(items_, Moment{});
     REQUIRE_FALSE(result.failed);
     reference_.committed();
     for (auto& answer : result.reads) {

@@ -14,14 +14,16 @@ using namespace trunkline::test;
 namespace {
 
 std::unique_ptr<Spool> open(const TemporaryFolder& folder) {
-  auto spool = Spool::open({folder.path("spool"), true});
+  auto spool = Spool::open({.directory = folder.path("spool")});
   INFO((spool ? "" : spool.error().message));
   REQUIRE(spool);
   return std::move(*spool);
 }
 
 void write(Spool& spool, const std::vector<MessagePtr>& arrivals, const std::vector<Settlement>& settlements = {}) {
-  const auto done = spool.commit({arrivals, settlements, {}}, WallTime{});
+  std::vector<SpoolArrival> rows;
+  for (const auto& one : arrivals) rows.push_back({one});
+  const auto done = spool.commit({.arrivals = rows, .settlements = settlements}, Moment{});
   INFO((done ? "" : done.error().message));
   REQUIRE(done);
 }
@@ -119,7 +121,7 @@ TEST_CASE("what a device did with a command is kept over a restart", "[C-01]") {
     auto spool = open(folder);
     const std::vector<CommandRecord> records{
         {device_id("a"), 7, WallTime(Milliseconds(5)), "m-1", Outcome::rejected("x:y", "broken"), now}};
-    REQUIRE(spool->commit({{}, {}, records}, now));
+    REQUIRE(spool->commit({.commands = records}, Moment{{}, now}));
   }
   auto spool = open(folder);
   const auto records = spool->commands();
@@ -135,7 +137,7 @@ TEST_CASE("what a device did with a command is kept over a restart", "[C-01]") {
 TEST_CASE("a second instance is refused while the first holds the spool", "[D-02]") {
   TemporaryFolder folder;
   auto first = open(folder);
-  const auto second = Spool::open({folder.path("spool"), true});
+  const auto second = Spool::open({.directory = folder.path("spool")});
   REQUIRE_FALSE(second);
   REQUIRE(second.error().code == ErrorCode::exists);
 }
@@ -147,7 +149,7 @@ TEST_CASE("a newer or foreign file is refused and left as it is", "[D-02]") {
   REQUIRE(sqlite3_open(folder.path("spool/spool.db").c_str(), &db) == SQLITE_OK);
   REQUIRE(sqlite3_exec(db, "PRAGMA user_version=99", nullptr, nullptr, nullptr) == SQLITE_OK);
   sqlite3_close(db);
-  const auto refused = Spool::open({folder.path("spool"), true});
+  const auto refused = Spool::open({.directory = folder.path("spool")});
   REQUIRE_FALSE(refused);
   REQUIRE(refused.error().message.find("newer version") != std::string::npos);
 }

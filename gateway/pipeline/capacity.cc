@@ -1,0 +1,119 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "gateway/pipeline/capacity.h"
+
+namespace trunkline {
+namespace {
+
+// Never below nothing: a row of an older version may weigh less now than it did.
+void take_off(std::uint64_t& from, std::uint64_t amount) {
+  from -= std::min(from, amount);
+}
+
+}  // namespace
+
+void Capacity::set_policy(const DeviceId& device, const DevicePolicy& policy) {
+  std::lock_guard lock(mutex_);
+  at(device).policy = policy;
+}
+
+DevicePolicy Capacity::policy(const DeviceId& device) const {
+  std::lock_guard lock(mutex_);
+  const auto found = devices_.find(device);
+  return found == devices_.end() ? fallback_ : found->second.policy;
+}
+
+Capacity::Answer Capacity::reserve(const DeviceId& device, std::uint64_t bytes) {
+  std::lock_guard lock(mutex_);
+  auto& own = at(device);
+  // One message always fits a device that holds none, or a share smaller than it would keep it out for ever.
+  const bool over =
+      own.messages > 0 && (own.bytes + bytes > most_bytes(own) || own.messages + 1 > own.policy.max_messages);
+  if (over && own.policy.on_full != OnFull::drop_oldest) return Answer::at_limit;
+  if (own.passing == 0 && room(bytes)) {
+    bytes_ += bytes;
+    own.bytes += bytes;
+    ++messages_;
+    ++own.messages;
+    return Answer::kept;
+  }
+  // Behind a message that passes, the next one passes too: acknowledgements keep their order (D-01).
+  if (flowing_ && own.messages == 0 && own.passing < limits_.pass_messages &&
+      passing_bytes_ + bytes <= limits_.pass_bytes) {
+    ++own.passing;
+    passing_bytes_ += bytes;
+    return Answer::passing;
+  }
+  return Answer::full;
+}
+
+void Capacity::occupy(const DeviceId& device, std::uint64_t bytes, std::uint64_t messages) {
+  std::lock_guard lock(mutex_);
+  auto& own = at(device);
+  bytes_ += bytes;
+  own.bytes += bytes;
+  messages_ += messages;
+  own.messages += messages;
+}
+
+void Capacity::give_back(const DeviceId& device, std::uint64_t bytes) {
+  std::lock_guard lock(mutex_);
+  auto& own = at(device);
+  take_off(bytes_, bytes);
+  take_off(own.bytes, bytes);
+  take_off(messages_, 1);
+  take_off(own.messages, 1);
+}
+
+void Capacity::give_back_passing(const DeviceId& device, std::uint64_t bytes) {
+  std::lock_guard lock(mutex_);
+  take_off(passing_bytes_, bytes);
+  take_off(at(device).passing, 1);
+}
+
+bool Capacity::settle_in(const DeviceId& device, std::uint64_t bytes) {
+  std::lock_guard lock(mutex_);
+  if (!room(bytes)) return false;
+  auto& own = at(device);
+  take_off(passing_bytes_, bytes);
+  take_off(own.passing, 1);
+  bytes_ += bytes;
+  own.bytes += bytes;
+  ++messages_;
+  ++own.messages;
+  return true;
+}
+
+Capacity::Excess Capacity::excess(const DeviceId& device) const {
+  std::lock_guard lock(mutex_);
+  const auto found = devices_.find(device);
+  if (found == devices_.end() || found->second.messages <= 1) return {};
+  const auto& own = found->second;
+  const auto most = most_bytes(own);
+  Excess out;
+  if (own.bytes > most) out.bytes = own.bytes - most;
+  if (own.messages > own.policy.max_messages) out.messages = own.messages - own.policy.max_messages;
+  return out;
+}
+
+void Capacity::set_failed(bool failed) {
+  std::lock_guard lock(mutex_);
+  failed_ = failed;
+}
+bool Capacity::failed() const {
+  std::lock_guard lock(mutex_);
+  return failed_;
+}
+void Capacity::set_flowing(bool flowing) {
+  std::lock_guard lock(mutex_);
+  flowing_ = flowing;
+}
+std::uint64_t Capacity::bytes() const {
+  std::lock_guard lock(mutex_);
+  return bytes_;
+}
+std::uint64_t Capacity::passing_bytes() const {
+  std::lock_guard lock(mutex_);
+  return passing_bytes_;
+}
+
+}  // namespace trunkline

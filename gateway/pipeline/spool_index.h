@@ -1,0 +1,82 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <algorithm>
+#include <cstdint>
+#include <deque>
+#include <optional>
+#include <unordered_map>
+
+#include "gateway/core/message.h"
+
+namespace trunkline {
+
+// Which positions of which device the spool holds, in memory, so that no disk page is written for it (16 bytes a
+// message, gateway/decisions/0004). A mirror of rows, changed only after a commit. Owned by Spool, store thread.
+class SpoolIndex {
+ public:
+  struct Slot {
+    std::uint64_t position;
+    std::uint64_t footprint;
+  };
+  using Rows = std::deque<Slot>;  // ascending
+  struct Device {
+    std::int64_t number;  // in the table `device`
+    Rows rows;
+    std::uint64_t bytes = 0;
+  };
+
+  Device& add(const DeviceId& id, std::int64_t number) {
+    return devices_.try_emplace(id, Device{number, {}, 0}).first->second;
+  }
+  [[nodiscard]] const Device* find(const DeviceId& id) const {
+    const auto found = devices_.find(id);
+    return found == devices_.end() ? nullptr : &found->second;
+  }
+  void append(const DeviceId& id, Slot slot) { append(devices_.at(id), slot); }
+  void append(Device& device, Slot slot) {
+    device.rows.push_back(slot);
+    device.bytes += slot.footprint;
+    ++messages_;
+    bytes_ += slot.footprint;
+    newest_ = std::max(newest_, slot.position);
+  }
+  // The footprint of what was there, nothing if it was not.
+  std::optional<std::uint64_t> remove(const DeviceId& id, std::uint64_t position) {
+    auto& device = devices_.at(id);
+    auto& rows = device.rows;
+    const auto row = std::lower_bound(rows.begin(), rows.end(), position,
+                                      [](const Slot& slot, std::uint64_t value) { return slot.position < value; });
+    if (row == rows.end() || row->position != position) return std::nullopt;
+    const auto footprint = row->footprint;
+    rows.erase(row);
+    device.bytes -= footprint;
+    --messages_;
+    bytes_ -= footprint;
+    return footprint;
+  }
+  static Rows::const_iterator behind(const Device& device, std::uint64_t after) {
+    return std::upper_bound(device.rows.begin(), device.rows.end(), after,
+                            [](std::uint64_t value, const Slot& slot) { return value < slot.position; });
+  }
+
+  [[nodiscard]] const std::unordered_map<DeviceId, Device>& devices() const { return devices_; }
+  [[nodiscard]] std::uint64_t messages() const { return messages_; }
+  [[nodiscard]] std::uint64_t bytes() const { return bytes_; }
+  [[nodiscard]] std::uint64_t newest() const { return newest_; }  // position that ever was in it
+  [[nodiscard]] std::uint64_t oldest() const {                    // 0: empty
+    std::uint64_t out = 0;
+    for (const auto& [id, device] : devices_) {
+      if (!device.rows.empty() && (out == 0 || device.rows.front().position < out)) out = device.rows.front().position;
+    }
+    return out;
+  }
+
+ private:
+  std::unordered_map<DeviceId, Device> devices_;
+  std::uint64_t messages_ = 0;
+  std::uint64_t bytes_ = 0;
+  std::uint64_t newest_ = 0;
+};
+
+}  // namespace trunkline
