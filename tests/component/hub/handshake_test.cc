@@ -2,6 +2,12 @@
 // From TCP connect to the first answer of $cbs, and where the hub sends us meanwhile.
 #include <openssl/ssl.h>
 
+#include <proton/annotation_key.hpp>
+#include <proton/binary.hpp>
+#include <proton/message.hpp>
+#include <proton/timestamp.hpp>
+#include <proton/value.hpp>
+
 #include "tests/component/hub/odd_rig.h"
 
 using namespace trunkline;
@@ -201,6 +207,28 @@ TEST_CASE("a refused token names a clock that is behind", "[R-01]") {
     CHECK(has(fault.description, " min behind the hub's: set it"));
     CHECK(has(fault.description, "The specified SAS token is expired"));
     CHECK(rig.link->clock_behind() > std::chrono::minutes(59));
+  }
+  SECTION("a command was taken in by the hub after the time that it is here") {
+    proton::message message;
+    message.body(proton::binary("open"));
+    message.message_annotations().put(proton::symbol("x-opt-sequence-number"), std::uint64_t{5});
+    const auto enqueued = rig.clock.wall() + std::chrono::hours(2);
+    message.message_annotations().put(proton::symbol("iothub-enqueuedtime"),
+                                      proton::timestamp(enqueued.time_since_epoch().count()));
+    std::vector<char> bytes;
+    message.encode(bytes);
+    rig.hub.token_status = 200;
+    rig.online(rig.slot, DeviceLink::commands);
+    rig.link->grant_commands(rig.slot, 1);
+    rig.run_for(std::chrono::milliseconds(20));
+    rig.hub.send_command({bytes.begin(), bytes.end()});
+    REQUIRE(rig.until([&] { return rig.events(rig.slot).commands.size() == 1; }));
+    CHECK(rig.link->clock_behind() > std::chrono::minutes(119));
+    rig.hub.token_status = 401;
+    rig.hub.token_text = "Unauthorized";
+    rig.authorise(rig.slot);
+    REQUIRE(rig.until([&] { return rig.events(rig.slot).refused.size() == 1; }));
+    CHECK(has(rig.events(rig.slot).refused[0].description, "clock is at least 1"));
   }
   SECTION("a wrong key has nothing to do with clocks") {
     rig.hub.token_text = "The SAS token has an invalid signature";
