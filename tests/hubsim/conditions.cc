@@ -2,6 +2,7 @@
 #include "tests/hubsim/conditions.h"
 
 #include <proton/codec.h>
+#include <proton/delivery.h>
 
 #include "gateway/base/crypto.h"
 
@@ -47,8 +48,11 @@ ConditionInfo retry_info(Milliseconds retry_after) {
 }
 
 void reject(pn_delivery_t* delivery, const amqp::Condition& why, const ConditionInfo& info) {
-  write_info(pn_disposition_condition(pn_delivery_local(delivery)), info);
-  amqp::reject(delivery, why);
+  auto* condition = pn_disposition_condition(pn_delivery_local(delivery));
+  amqp::write(condition, why);
+  write_info(condition, info);
+  pn_delivery_update(delivery, PN_REJECTED);
+  pn_delivery_settle(delivery);
 }
 
 }  // namespace trunkline::hubsim

@@ -16,7 +16,8 @@ namespace trunkline::hubsim {
 // The info map of an error condition: symbols to strings and ints.
 using ConditionInfo = std::vector<std::pair<std::string, std::variant<std::string, std::int32_t>>>;
 
-// After the condition itself was written; no entries leave it as it is.
+// After the condition itself was written, which clears it. The gateway's own writer knows strings only; a port is an
+// int.
 void write_info(pn_condition_t* condition, const ConditionInfo& info);
 
 // The text that the hub writes into descriptions and HTTP bodies (section 9.1): JSON with errorCode, trackingId,
