@@ -8,6 +8,7 @@
 #include <utility>
 
 #include <algorithm>
+#include <atomic>
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/post.hpp>
 #include <boost/asio/signal_set.hpp>
@@ -123,6 +124,7 @@ class Application final : private ops::Control {
   void status(std::function<void(std::string)> done) override;
   void alive(std::function<void(bool, std::string)> done) override;
   void ready(std::function<void(bool, std::string)> done) override;
+  void kept(std::string request, std::function<void(std::string)> done) override;
   std::string metrics() override;
   std::string identities_changed() override;
 
@@ -144,6 +146,7 @@ class Application final : private ops::Control {
   asio::steady_timer watchdog_{io_};
   std::unique_ptr<ops::ControlServer> control_;
   std::unique_ptr<ops::HttpServer> http_;
+  std::atomic<bool> damaged_ = false;  // the spool's file, while in use
 };
 
 void Application::make_adapters() {
@@ -220,6 +223,11 @@ Result<void> Application::start() {
     if (!http) return fail(http.error());
     http_ = std::move(*http);
   }
+  store_thread_.on_damaged([this] {
+    // A new start sets the file aside; until then nothing would be acknowledged.
+    damaged_ = true;
+    asio::post(io_, [this] { io_.stop(); });
+  });
   store_thread_.start();
   hub_.start();
   for (auto& adapter : adapters_) {
@@ -230,6 +238,7 @@ Result<void> Application::start() {
                                 {"devices", settings_.devices.size()},
                                 {"waiting", depth.messages},
                                 {"run", spool_->run()},
+                                {"sync_us", spool_->sync_time() ? spool_->sync_time()->count() : 0},
                                 {"status", http_ ? http_->local() : settings_.status.control}});
   return {};
 }
@@ -251,7 +260,7 @@ int Application::run() {
   }
   ops::notify_stopping();
   stop();
-  return started ? 0 : 1;
+  return started && !damaged_ ? 0 : 1;
 }
 
 void Application::stop() {
@@ -331,6 +340,13 @@ void Application::ready(std::function<void(bool, std::string)> done) {
     const bool open = snapshot.uplink && snapshot.uplink->connected();
     const auto verdict = judge(snapshot, settings_);
     done(open && verdict.level != Verdict::Level::failed, verdict.reason);
+  });
+}
+
+void Application::kept(std::string request, std::function<void(std::string)> done) {
+  store_thread_.ask([this, request = std::move(request), done = std::move(done)](Store& store) {
+    const auto kept = store.kept(clock_.moment(), [this](const DeadLetter& letter) { intake_.readmit(letter); });
+    asio::post(io_, [done, text = answer(kept, request)] { done(text); });
   });
 }
 

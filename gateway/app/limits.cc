@@ -41,6 +41,7 @@ Spool::Options spool_options(const config::Settings& settings) {
   Spool::Options out;
   out.directory = settings.spool.directory;
   out.max_bytes = settings.spool.max_bytes;
+  out.measure_sync = true;
   auto shortest = settings.spool.max_age;
   for (const auto& map : settings.devices) shortest = std::min(shortest, map.max_age.value_or(shortest));
   out.age_step = std::clamp(shortest / kSteps, kShortestStep, kLongestStep);

@@ -77,6 +77,11 @@ Verdict judge(const Snapshot& snapshot, const config::Settings& settings) {
     return {Level::failed, "the spool cannot be written: " + snapshot.store->fault,
             "free space on or repair " + settings.spool.directory + "; devices are not acknowledged until then"};
   }
+  if (!snapshot.store->set_aside.empty()) {
+    return {
+        Level::degraded, "the spool was damaged and is set aside as " + snapshot.store->set_aside,
+        "keep that file, messages in it were not sent; look at the disk (dmesg); restart trunkline to end this notice"};
+  }
   if (snapshot.used_bytes >= snapshot.room_bytes / 100 * 98) {
     return {Level::degraded, "the spool is full: devices are held back",
             "see why the hub does not take messages (hub and devices below), or raise spool.max_bytes"};
@@ -134,6 +139,8 @@ std::string to_json(const Snapshot& snapshot, const config::Settings& settings, 
     safety["waiting_bytes"] = snapshot.store->depth.bytes;
     safety["dead_lettered"] = snapshot.store->depth.dead_letters;
     safety["fault"] = snapshot.store->fault;
+    safety["set_aside"] = snapshot.store->set_aside;
+    if (snapshot.store->sync_time) safety["sync_time_us"] = snapshot.store->sync_time->count();
     for (const auto& device : snapshot.store->devices) waiting[device.device.text()] = device.messages;
   }
   if (snapshot.uplink) safety["unsettled"] = snapshot.uplink->in_flight;

@@ -19,6 +19,8 @@ struct Arguments {
   std::string id;
   std::string file;
   cli::AddKey key;
+  std::string since;
+  cli::LetterChoice letters;
 };
 
 void add_config(CLI::App& command, Arguments& arguments) {
@@ -64,6 +66,52 @@ void add_identity(CLI::App& app, Arguments& arguments) {
   add_id(*identity->add_subcommand("remove", "Forget a device and its keys"), arguments);
 }
 
+void add_kept(CLI::App& app, Arguments& arguments) {
+  auto* ledger =
+      app.add_subcommand("ledger", "What came in, what the hub has, what waits, what was dropped; per day and device");
+  add_config(*ledger, arguments);
+  add_json(*ledger, arguments);
+  ledger->add_option("--device", arguments.letters.device, "Of one device")->type_name("ID");
+  ledger->add_option("--since", arguments.since, "From this day on, UTC")->type_name("YYYY-MM-DD");
+  auto* spool = app.add_subcommand("spool", "How much is kept, how old it is, and when the spool would be full");
+  add_config(*spool, arguments);
+  add_json(*spool, arguments);
+  auto* letters =
+      app.add_subcommand("deadletters", "What the hub refused for ever: list, show, requeue, export, purge");
+  letters->require_subcommand(1);
+  const auto add = [&](const char* name, const char* help) {
+    auto* command = letters->add_subcommand(name, help);
+    add_config(*command, arguments);
+    return command;
+  };
+  const auto choose = [&](CLI::App* command, bool changes) {
+    auto* id = command->add_option("id", arguments.letters.id, "The dead letter, as list names it");
+    auto* device = command->add_option("--device", arguments.letters.device, "All of one device")->type_name("ID");
+    id->excludes(device);
+    if (changes) command->add_flag("--all", arguments.letters.all, "All of them")->excludes(id)->excludes(device);
+  };
+  auto* list = add("list", "All of them, with the hub's reason");
+  list->add_option("--device", arguments.letters.device, "Of one device")->type_name("ID");
+  add_json(*list, arguments);
+  auto* show = add("show", "One, without its payload");
+  show->add_option("id", arguments.letters.id, "The dead letter, as list names it")->required();
+  add_json(*show, arguments);
+  choose(add("requeue", "Send again what the hub may take now, as new messages"), true);
+  choose(add("purge", "Throw away for good; counted in the ledger"), true);
+  auto* out = add("export", "Write with payload as lines of JSON");
+  choose(out, false);
+  out->add_option("--file", arguments.file, "Where to; - for standard output")->type_name("FILE")->required();
+}
+
+int run_dead_letters(const CLI::App& letters, const Arguments& arguments, const Streams& streams) {
+  const auto name = letters.get_subcommands().front()->get_name();
+  const auto& place = arguments.place;
+  if (name == "list") return cli::dead_letters(place, arguments.letters, arguments.json, streams);
+  if (name == "show") return cli::dead_letter_show(place, arguments.letters, arguments.json, streams);
+  if (name == "export") return cli::dead_letters_export(place, arguments.letters, arguments.file, streams);
+  return cli::dead_letters_change(place, arguments.letters, name, streams);
+}
+
 int run_identity(const CLI::App& identity, const Arguments& arguments, const Streams& streams) {
   const auto name = identity.get_subcommands().front()->get_name();
   const auto& place = arguments.place;
@@ -88,6 +136,7 @@ int parse_and_run(int argc, char** argv, const Streams& streams) {
   auto* status = app.add_subcommand("status", "Is the data safe, is every device alive, what to do now");
   add_config(*status, arguments);
   add_json(*status, arguments);
+  add_kept(app, arguments);
   add_identity(app, arguments);
   try {
     app.parse(argc, argv);
@@ -98,6 +147,11 @@ int parse_and_run(int argc, char** argv, const Streams& streams) {
   const auto* chosen = app.get_subcommands().front();
   if (chosen == check) return cli::check(arguments.place, arguments.json, streams);
   if (chosen == status) return cli::status(arguments.place, arguments.json, streams);
+  if (chosen->get_name() == "ledger") {
+    return cli::ledger(arguments.place, arguments.letters.device, arguments.since, arguments.json, streams);
+  }
+  if (chosen->get_name() == "spool") return cli::spool(arguments.place, arguments.json, streams);
+  if (chosen->get_name() == "deadletters") return run_dead_letters(*chosen, arguments, streams);
   if (chosen->get_name() == "identity") return run_identity(*chosen, arguments, streams);
   streams.err << "trunkline run: write \"run\" as the first argument\n";
   return cli::kUsage;

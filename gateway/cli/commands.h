@@ -27,6 +27,22 @@ struct Place {
 int check(const Place& place, bool json, const Streams& streams);
 int status(const Place& place, bool json, const Streams& streams);
 
+int ledger(const Place& place, const std::string& device, const std::string& since, bool json, const Streams& streams);
+int spool(const Place& place, bool json, const Streams& streams);
+
+// Which dead letters; nothing said means all of them where nothing is changed.
+struct LetterChoice {
+  std::string id;
+  std::string device;
+  bool all = false;
+};
+int dead_letters(const Place& place, const LetterChoice& choice, bool json, const Streams& streams);
+int dead_letter_show(const Place& place, const LetterChoice& choice, bool json, const Streams& streams);
+int dead_letters_export(const Place& place, const LetterChoice& choice, const std::string& file,
+                        const Streams& streams);  // "-": standard output
+int dead_letters_change(const Place& place, const LetterChoice& choice, const std::string& act,
+                        const Streams& streams);  // "requeue" or "purge"
+
 struct AddKey {
   std::string file;  // "-": standard input
   std::string text;  // from the command line

@@ -18,6 +18,8 @@ class Control {
   virtual void alive(std::function<void(bool alive, std::string reason)> done) = 0;
   // Is the hub connected and can messages be taken? For readiness.
   virtual void ready(std::function<void(bool ready, std::string reason)> done) = 0;
+  // What is kept: a request with op ledger, spool or deadletters, answered by the pipeline (one line each way).
+  virtual void kept(std::string request, std::function<void(std::string json)> done) = 0;
   // Prometheus text.
   virtual std::string metrics() = 0;
   // The identity store was changed by a command of ours: read it again. Empty on success, else what failed.

@@ -69,13 +69,16 @@ class Connection : public std::enable_shared_from_this<Connection> {
     const std::string_view name = op->as_string();
     if (name == "status") {
       control_.status([self = shared_from_this()](std::string text) { self->write(std::move(text)); });
+    } else if (name == "ledger" || name == "spool" || name == "deadletters") {
+      control_.kept(line, [self = shared_from_this()](std::string text) { self->write(std::move(text)); });
     } else if (name == "identities_changed") {
       const auto failed = control_.identities_changed();
       write(failed.empty() ? R"({"ok":true})" : json::serialize(json::object{{"error", failed}}));
     } else if (name == "metrics") {
       write(json::serialize(json::object{{"text", control_.metrics()}}));
     } else {
-      write(json::serialize(json::object{{"error", "unknown op; known are status, metrics, identities_changed"}}));
+      write(json::serialize(json::object{
+          {"error", "unknown op; known are status, ledger, spool, deadletters, metrics, identities_changed"}}));
     }
   }
 

@@ -239,6 +239,7 @@ class Spool::Impl {
   std::string uuid_;
   std::uint64_t run_ = 0;
   std::string set_aside_;
+  std::optional<std::chrono::microseconds> sync_time_;
   SQLite::Database db_;
   SpoolIndex index_;
   std::unordered_map<DeviceId, Dead> dead_;
@@ -403,6 +404,7 @@ Result<std::unique_ptr<Spool>> Spool::open(const Options& options) {
       auto impl = std::make_unique<Impl>(options);
       impl->lock_.emplace(std::move(*lock));
       impl->set_aside_ = aside;
+      if (options.measure_sync) impl->sync_time_ = measure_sync(options.directory);
       return std::unique_ptr<Spool>(new Spool(std::move(impl)));
     } catch (const SQLite::Exception& e) {
       const auto error = from_sqlite(e, spool_path(options.directory));
@@ -432,8 +434,11 @@ std::uint64_t Spool::run() const {
 const std::string& Spool::set_aside() const {
   return impl_->set_aside_;
 }
-const std::string& Spool::directory() const {
-  return impl_->options_.directory;
+std::optional<std::chrono::microseconds> Spool::sync_time() const {
+  return impl_->sync_time_;
+}
+std::uint64_t Spool::bytes_on_disk() const {
+  return trunkline::bytes_on_disk(impl_->options_.directory);
 }
 Spool::Depth Spool::depth() const {
   Depth out{impl_->index_.messages(), impl_->index_.bytes(), 0, 0};

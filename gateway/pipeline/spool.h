@@ -70,6 +70,7 @@ class Spool {
     std::string directory;                 // created with mode 0700 if missing
     std::uint64_t max_bytes = 1ULL << 30;  // of database and journal together (D-06)
     Milliseconds age_step{60'000};         // how exactly ages are known
+    bool measure_sync = false;             // how long the disk takes to sync, at opening
     Moment now{std::chrono::steady_clock::now(), SystemClock().wall(), SystemClock().wall_trusted()};
   };
   struct Depth {
@@ -113,7 +114,8 @@ class Spool {
   [[nodiscard]] const std::string& uuid() const;  // 32 hex digits, made with the file
   [[nodiscard]] std::uint64_t run() const;
   [[nodiscard]] const std::string& set_aside() const;  // where a damaged file was put at opening, empty if none was
-  [[nodiscard]] const std::string& directory() const;
+  [[nodiscard]] std::optional<std::chrono::microseconds> sync_time() const;  // as measured at opening
+  [[nodiscard]] std::uint64_t bytes_on_disk() const;                         // database and journal as they are
 
   // One transaction. exhausted: disk full; unavailable: I/O error or locked; corrupt: damaged, and the next opening
   // sets it aside. The caller keeps everything and tries again.

@@ -15,6 +15,8 @@
 #include "gateway/core/outcome.h"
 #include "gateway/core/uplink.h"
 #include "gateway/pipeline/capacity.h"
+#include "gateway/pipeline/inflow.h"
+#include "gateway/pipeline/questions.h"
 #include "gateway/pipeline/spool.h"
 
 namespace trunkline {
@@ -99,13 +101,13 @@ class Store {
     std::vector<Spool::DeviceDepth> devices;
     std::string fault;      // why the last commit failed, empty if it did not
     std::string set_aside;  // where a damaged file was put at start, empty if none was
+    std::optional<std::chrono::microseconds> sync_time;
   };
   [[nodiscard]] Status status() const;
   // With what is booked in memory only.
   [[nodiscard]] ::trunkline::Result<Books> books(WallTime now) const;
-  [[nodiscard]] const Spool& spool() const { return spool_; }
-  // Throws dead letters away, for the operator; how many there were.
-  ::trunkline::Result<std::uint64_t> purge(const std::vector<Position>& letters, const Moment& now);
+  // What the operator's questions are answered from, for one question; `readmit` is intake's.
+  Kept kept(const Moment& now, std::function<void(const DeadLetter&)> readmit);
 
  private:
   // An arrival that is not safe yet.
@@ -147,6 +149,8 @@ class Store {
   void fail(const Error& error);
   [[nodiscard]] SteadyTime next(SteadyTime now) const;
   ReadAnswer read(const ReadRequest& request);
+  SpoolSummary summary(SteadyTime now);
+  ::trunkline::Result<std::uint64_t> purge(const std::vector<DeadLetter>& letters, const Moment& now);
 
   Spool& spool_;
   Capacity& capacity_;
@@ -161,6 +165,8 @@ class Store {
   SteadyTime settle_at_ = kNever;
   std::vector<RecordRequest> records_;
   std::deque<Removal> removals_;
+  std::unordered_set<std::uint64_t> requeued_;  // dead letters whose new message is not written yet
+  Inflow inflow_;
   Tallies booked_;  // without a row
   SteadyTime flush_at_ = kNever;
   SteadyTime expire_at_{};
