@@ -146,7 +146,7 @@ void HubLink::Epoch::housekeep() {
   if (now >= answer_due_) {
     answer_due_ = kNever;
     if (put_tokens_.outstanding() > 0) {
-      return fail({Kind::timeout, "trunkline:watchdog", "the hub did not answer the first put-token in time", {}});
+      return fail({Kind::timeout, "trunkline:cbs-stalled", "$cbs did not answer the first put-token in time", {}});
     }
   }
   for (const auto slot : put_tokens_.expire(now)) {
