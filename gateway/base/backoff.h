@@ -7,6 +7,7 @@
 #include <random>
 
 #include "gateway/base/clock.h"
+#include "gateway/base/small_random.h"
 
 namespace trunkline {
 
@@ -35,7 +36,7 @@ class Backoff {
  private:
   Limits limits_;
   unsigned attempt_ = 0;
-  std::mt19937_64 random_;
+  SmallRandom random_;
 };
 
 }  // namespace trunkline

@@ -2,8 +2,8 @@
 #pragma once
 
 #include <array>
+#include <boost/container/deque.hpp>
 #include <cstdint>
-#include <deque>
 #include <optional>
 #include <string>
 
@@ -75,6 +75,8 @@ struct DeviceSession {
     unsigned attempts = 0;  // outcomes `modified` so far
     SteadyTime sent_at{};
   };
+  // Unlike std::deque it takes no memory while it is empty, which is most of the time for most devices.
+  using Queue = boost::container::deque<Entry>;
   struct Link {
     bool attaching = false;
     bool attached = false;
@@ -104,8 +106,8 @@ struct DeviceSession {
   unsigned evictions = 0;  // by another client of the same identity, in a row
   unsigned stalls = 0;     // sessions that ended because the hub settled nothing, in a row
 
-  std::deque<Entry> waiting;    // to be sent, ascending
-  std::deque<Entry> in_flight;  // sent, unsettled
+  Queue waiting;    // to be sent, ascending
+  Queue in_flight;  // sent, unsettled
   std::size_t waiting_bytes = 0;
   Position tail{};          // newest position that was ever taken into memory
   Position missed{};        // newest position known to exist beyond memory

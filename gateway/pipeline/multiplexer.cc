@@ -254,7 +254,7 @@ void Multiplexer::on_outcome(DeviceSlot slot, Position position, Outcome outcome
                                                {"text", outcome.description}});
         store_.settle({std::move(entry.message), std::move(outcome)});
       } else {
-        hold(device, std::move(entry), {});
+        hold(device, std::move(entry), outcome.retry_after);
       }
       break;
   }

@@ -100,7 +100,8 @@ class Multiplexer final : public UplinkEvents {
     std::uint64_t accepted;
     std::uint64_t in_flight;
     std::string fault;
-    SteadyTime next_try;  // kNever unless backing off or quarantined
+    std::optional<LinkFault::Kind> fault_kind;  // of `fault`
+    SteadyTime next_try;                        // kNever unless backing off or quarantined
     std::optional<std::uint32_t> connection;
     KeyChoice key;            // the one that the hub took last
     SteadyTime starved_from;  // it wants to send and has no credit since; kNever if not so

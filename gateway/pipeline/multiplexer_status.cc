@@ -53,8 +53,9 @@ Multiplexer::Status Multiplexer::status() const {
     std::optional<std::uint32_t> connection;
     if (device.connection != nullptr) connection = device.connection->slot.value;
     out.devices.push_back({device.id, state, device.presence, device.accepted, device.in_flight.size(),
-                           device.fault ? device.fault->text() : std::string(), waits ? device.retry_at : kNever,
-                           connection, device.key,
+                           device.fault ? device.fault->text() : std::string(),
+                           device.fault ? std::optional(device.fault->kind) : std::nullopt,
+                           waits ? device.retry_at : kNever, connection, device.key,
                            (device.blocked || device.probing) && !device.waiting.empty() ? device.blocked_at : kNever});
   }
   return out;
