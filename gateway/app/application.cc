@@ -313,9 +313,10 @@ void Application::look(std::function<void(const Snapshot&)> done) {
       arrived();
     });
   });
-  hub_.status([this, state, arrived](const Multiplexer::Status& status) {
+  hub_.status([this, state, arrived](const HubLoop::Status& status) {
     asio::post(io_, [state, arrived, status] {
-      state->snapshot.uplink = status;
+      state->snapshot.uplink = status.trunk;
+      state->snapshot.clock_behind = status.clock_behind;
       arrived();
     });
   });

@@ -96,8 +96,12 @@ void HubLoop::identities_changed() {
   post([this] { multiplexer_.identities_changed(); });
 }
 
-void HubLoop::status(std::function<void(const Multiplexer::Status&)> done) {
-  post([this, done = std::move(done)] { done(multiplexer_.status()); });
+void HubLoop::status(std::function<void(const Status&)> done) {
+  post([this, done = std::move(done)] {
+    Status out{multiplexer_.status(), {}};
+    for (const auto& one : uplinks_) out.clock_behind = std::max(out.clock_behind, one->clock_behind());
+    done(out);
+  });
 }
 
 void HubLoop::drain() {

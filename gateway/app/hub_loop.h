@@ -54,8 +54,12 @@ class HubLoop final : private UplinkEvents, private UplinkFactory, private Store
   void presence(const DeviceId& device, Presence presence);
   void on_read(ReadAnswer answer) { answers_.push(std::move(answer)); }
   void identities_changed();
+  struct Status {
+    Multiplexer::Status trunk;
+    Milliseconds clock_behind{0};  // this machine's clock behind the hub's, at least; 0 if nothing is known
+  };
   // `done` is called on the hub thread.
-  void status(std::function<void(const Multiplexer::Status&)> done);
+  void status(std::function<void(const Status&)> done);
 
  private:
   Uplink& uplink(ConnectionSlot connection) override;

@@ -59,8 +59,33 @@ void describe(json::object& hub, const Multiplexer::Status& uplink, SteadyTime n
   hub["send_rate"] = uplink.send_rate > 0 ? json::value(uplink.send_rate) : json::value(nullptr);
 }
 
-bool refused(const Multiplexer::DeviceStatus& device) {
-  return device.state == SessionState::quarantined || device.state == SessionState::disabled;
+bool in_conflict(const Multiplexer::DeviceStatus& device) {
+  return device.fault_kind == LinkFault::Kind::taken_over;
+}
+
+// It needs a person, or looks like it.
+bool in_trouble(const Multiplexer::DeviceStatus& device) {
+  return device.state == SessionState::quarantined || device.state == SessionState::disabled || in_conflict(device);
+}
+
+std::string what_of(const Multiplexer::DeviceStatus& device) {
+  if (in_conflict(device)) return "in conflict with another client";
+  if (device.fault_kind == LinkFault::Kind::timeout) return "stalled";
+  return "refused";
+}
+
+std::string action_for(const Multiplexer::DeviceStatus& device) {
+  const auto& id = device.device.text();
+  if (in_conflict(device))
+    return "stop the other client that uses the identity of " + id + ", or give one of them another";
+  if (device.fault_kind == LinkFault::Kind::timeout) {
+    return "the hub takes its messages and never answers; they are kept. Look at the hub's health, or at device " + id +
+           " there";
+  }
+  if (device.fault_kind == LinkFault::Kind::not_found) {
+    return "register " + id + " at the hub, enable it there, or take it out of the device maps";
+  }
+  return "compare its key with the hub's: trunkline identity add " + id + " --key-file F";
 }
 
 }  // namespace
@@ -95,6 +120,12 @@ Verdict judge(const Snapshot& snapshot, const config::Settings& settings) {
     return {Level::failed, "the hub settles nothing, however often the connection is made anew",
             "check the hub's own health; systemd restarts trunkline, messages are kept in the spool"};
   }
+  if (snapshot.clock_behind > std::chrono::minutes(5)) {
+    const auto minutes = std::chrono::duration_cast<std::chrono::minutes>(snapshot.clock_behind).count();
+    return {Level::degraded, "this machine's clock is at least " + std::to_string(minutes) + " min behind the hub's",
+            "set the clock (timedatectl; chronyc or systemd-timesyncd keep it so): the hub refuses tokens with a wrong "
+            "time"};
+  }
   if (!uplink.connected()) {
     const auto* one = worst(uplink);
     const std::string which = uplink.connections.size() > 1 ? "one of the connections" : "no connection";
@@ -103,13 +134,13 @@ Verdict judge(const Snapshot& snapshot, const config::Settings& settings) {
                 (one == nullptr || one->fault.empty() ? "" : ": " + one->fault),
             "check network and hub; messages are kept in the spool meanwhile"};
   }
-  const auto count = std::count_if(uplink.devices.begin(), uplink.devices.end(), refused);
-  if (count > 0) {
-    const auto& first = *std::find_if(uplink.devices.begin(), uplink.devices.end(), refused);
+  const auto bad = std::count_if(uplink.devices.begin(), uplink.devices.end(), in_trouble);
+  if (bad > 0) {
+    const auto& first = *std::find_if(uplink.devices.begin(), uplink.devices.end(), in_trouble);
     return {Level::degraded,
-            std::to_string(count) + " of " + std::to_string(uplink.devices.size()) + " devices refused, first " +
-                first.device.text() + ": " + first.fault,
-            "compare its key with the hub's: trunkline identity add " + first.device.text() + " --key-file F"};
+            std::to_string(bad) + " of " + std::to_string(uplink.devices.size()) + " devices " + what_of(first) +
+                ", first " + first.device.text() + ": " + first.fault,
+            action_for(first)};
   }
   return {Level::ok, {}, {}};
 }
@@ -125,6 +156,7 @@ std::string to_json(const Snapshot& snapshot, const config::Settings& settings, 
   json::object hub{{"host", settings.hub.host}, {"address", settings.hub.address.text()}};
   if (snapshot.uplink) {
     describe(hub, *snapshot.uplink, now);
+    hub["clock_behind_ms"] = snapshot.clock_behind.count();
   } else {
     hub["state"] = "unknown";
   }

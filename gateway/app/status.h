@@ -19,6 +19,7 @@ struct Snapshot {
   std::optional<Store::Status> store;
   std::optional<Multiplexer::Status> uplink;
   std::vector<AdapterStatus> adapters;
+  Milliseconds clock_behind{0};  // this machine's clock behind the hub's, at least
   std::uint64_t used_bytes = 0;  // of the spool
   std::uint64_t room_bytes = 0;
 };

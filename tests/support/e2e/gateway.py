@@ -60,11 +60,13 @@ control = "{self.control}"
         self.import_keys(keys)
 
     def import_keys(self, keys):
+        """`keys` maps each device id to its primary key, or to primary and secondary."""
         path = os.path.join(self.folder, "keys.csv")
         with open(os.open(path, os.O_CREAT | os.O_WRONLY | os.O_TRUNC, 0o600), "w", encoding="utf-8") as file:
             file.write("id,primary,secondary,psk\n")
             for device, key in keys.items():
-                file.write(f"{device},{key},,\n")
+                primary, secondary = (key, "") if isinstance(key, str) else key
+                file.write(f"{device},{primary},{secondary},\n")
         self.cli("identity", "import", path)
         os.unlink(path)
 
