@@ -116,6 +116,7 @@ void connections(const Operation& op) {
   for (const auto& [number, connection] : op.hub.connections()) {
     list.push_back(json::object{{"connection", number},
                                 {"peer", connection->peer()},
+                                {"secure", connection->secure()},
                                 {"open", connection->opened()},
                                 {"container", connection->container()},
                                 {"sasl", connection->mechanism()},

@@ -31,6 +31,7 @@ class HubConnection final : public Pump::Sink {
   [[nodiscard]] const std::string& peer() const { return peer_; }
   [[nodiscard]] std::string container() const;
   [[nodiscard]] const std::string& mechanism() const { return mechanism_; }
+  [[nodiscard]] bool secure() const { return stream_ != nullptr || pump_ != nullptr; }  // TLS is there
   [[nodiscard]] bool opened() const { return opened_; }
   [[nodiscard]] std::size_t tokens() const { return grants_.size(); }
   [[nodiscard]] std::size_t identities_ever() const { return identities_ever_.size(); }

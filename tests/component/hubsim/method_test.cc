@@ -48,9 +48,9 @@ class Scene : public HubFixture {
     ++taken_;
     return requests()[before];
   }
-  // Runs the device's loop until the service has its answer.
-  HttpsAnswer result(std::future<HttpsAnswer>& call) {
-    REQUIRE(device.until([&call] { return call.wait_for(0s) == std::future_status::ready; }, 20s));
+  // The device has done its part, so its loop need not run.
+  static HttpsAnswer result(std::future<HttpsAnswer>& call) {
+    REQUIRE(call.wait_for(20s) == std::future_status::ready);
     return call.get();
   }
 
