@@ -5,7 +5,7 @@
 
 namespace trunkline {
 
-Result<Template> Template::parse(std::string_view text, std::initializer_list<std::string_view> allowed) {
+Result<Template> Template::parse(std::string_view text, std::span<const std::string_view> allowed) {
   Template out;
   std::string literal;
   for (std::size_t i = 0; i < text.size(); ++i) {
@@ -52,8 +52,22 @@ std::string Template::fill(Values values) const {
   return out;
 }
 
-std::optional<std::string> Template::match(std::string_view text, std::string_view wanted) const {
-  std::string found;
+std::string Template::fill(const std::vector<Property>& values) const {
+  std::string out;
+  for (const auto& part : parts_) {
+    if (!part.field) {
+      out += part.text;
+      continue;
+    }
+    for (const auto& value : values) {
+      if (value.name == part.text) out += value.value;
+    }
+  }
+  return out;
+}
+
+std::optional<std::vector<Property>> Template::match_all(std::string_view text) const {
+  std::vector<Property> found;
   for (std::size_t i = 0; i < parts_.size(); ++i) {
     if (!parts_[i].field) {
       if (text.substr(0, parts_[i].text.size()) != parts_[i].text) return std::nullopt;
@@ -75,10 +89,20 @@ std::optional<std::string> Template::match(std::string_view text, std::string_vi
         if (length == std::string_view::npos) return std::nullopt;
       }
     }
-    if (parts_[i].text == wanted) found = text.substr(0, length);
+    found.push_back({parts_[i].text, std::string(text.substr(0, length))});
     text.remove_prefix(length);
   }
   if (!text.empty()) return std::nullopt;
+  return found;
+}
+
+std::optional<std::string> Template::match(std::string_view text, std::string_view wanted) const {
+  const auto all = match_all(text);
+  if (!all) return std::nullopt;
+  std::string found;
+  for (const auto& [name, value] : *all) {
+    if (name == wanted) found = value;
+  }
   return found;
 }
 

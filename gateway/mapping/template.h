@@ -3,12 +3,14 @@
 
 #include <initializer_list>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <utility>
 #include <vector>
 
 #include "gateway/base/result.h"
+#include "gateway/core/message.h"
 
 namespace trunkline {
 
@@ -19,14 +21,21 @@ class Template {
   using Values = std::initializer_list<std::pair<std::string_view, std::string_view>>;
 
   // `allowed` are the names that may occur; another one, an unclosed brace or an empty name is ErrorCode::invalid.
-  static Result<Template> parse(std::string_view text, std::initializer_list<std::string_view> allowed);
+  static Result<Template> parse(std::string_view text, std::span<const std::string_view> allowed);
+  static Result<Template> parse(std::string_view text, std::initializer_list<std::string_view> allowed) {
+    return parse(text, std::span(allowed.begin(), allowed.size()));
+  }
 
   // Names that are not in `values` become empty.
   [[nodiscard]] std::string fill(Values values) const;
+  [[nodiscard]] std::string fill(const std::vector<Property>& values) const;
 
   // Does `text` match with each field standing for one or more characters? Returns the text of the field `wanted` (""
   // if the template has no such field), nothing if the text does not match. Fields match as little as possible.
   [[nodiscard]] std::optional<std::string> match(std::string_view text, std::string_view wanted) const;
+
+  // The same for every field at once, in their order.
+  [[nodiscard]] std::optional<std::vector<Property>> match_all(std::string_view text) const;
 
   [[nodiscard]] bool has(std::string_view name) const;
 
