@@ -38,6 +38,10 @@ struct Telemetry {
   // (spool.commit_delay).
   bool sender_waits = false;
   std::optional<WallTime> device_time{};  // when the device says that it was, if it says so
+  // For a device whose map shapes its messages, which uses them up: the address it spoke on (topic, path), and what that
+  // address's named parts were.
+  std::string channel{};
+  std::vector<Property> captures{};
 };
 
 // The place of a message in everything that this gateway ever stamped: run number in the upper 24 bits, sequence within

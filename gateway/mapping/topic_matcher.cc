@@ -126,9 +126,8 @@ std::optional<std::size_t> TopicMatcher::add(const TopicPattern& pattern, std::s
       node = next.get();
       continue;
     }
-    Tail tail{{levels.begin() + static_cast<std::ptrdiff_t>(i) + 1, levels.end()},
-              level.kind == Kind::rest,
-              std::move(end)};
+    Tail tail{
+        {levels.begin() + static_cast<std::ptrdiff_t>(i) + 1, levels.end()}, level.kind == Kind::rest, std::move(end)};
     for (const auto& other : node->tails) {
       if (other.may_be_nothing == tail.may_be_nothing && same_shape(other.levels, tail.levels)) return other.end.value;
     }
