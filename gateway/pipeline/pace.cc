@@ -49,11 +49,15 @@ void Pace::refill(SteadyTime now) {
   filled_ = now;
 }
 
+double Pace::portion() const {
+  return std::max(1.0, rate_ / 200);
+}
+
 bool Pace::take(SteadyTime now) {
-  refill(now);
+  if (next(now) > now) return false;
   if (rate_ > 0) {
-    if (permits_ < 1) return false;
     permits_ -= 1;
+    drained_ = permits_ < 1;
   }
   ++taken_;
   return true;
@@ -61,8 +65,12 @@ bool Pace::take(SteadyTime now) {
 
 SteadyTime Pace::next(SteadyTime now) {
   refill(now);
-  if (rate_ <= 0 || permits_ >= 1) return now;
-  return now + std::chrono::ceil<Milliseconds>(std::chrono::duration<double>((1 - permits_) / rate_));
+  const double wanted = drained_ ? portion() : 1;
+  if (rate_ <= 0 || permits_ >= wanted) {
+    drained_ = false;
+    return now;
+  }
+  return now + std::chrono::ceil<Milliseconds>(std::chrono::duration<double>((wanted - permits_) / rate_));
 }
 
 void Pace::throttled(SteadyTime now) {

@@ -28,10 +28,13 @@ class Pace {
  private:
   void refill(SteadyTime now);
   [[nodiscard]] double burst() const;
+  // Used up, permits come back in portions of 5 ms: one wake-up serves many.
+  [[nodiscard]] double portion() const;
 
   double configured_;
   double rate_;
   double permits_ = 1;
+  bool drained_ = false;
   SteadyTime filled_{};
   bool slowed_ = false;
   SteadyTime throttled_at_{};  // the last one that counted
