@@ -98,6 +98,7 @@ void Device::read_lines() {
 void Device::take_line(std::string_view line) {
   if (lane_ && lane_->on_line(line)) return;
   loop_.counters.lines.add();
+  if (queue_.unanswered(connection_->number())) pipelines_ = connection_->number();
   offer(queue_.push(line, connection_->number()), line);
 }
 
@@ -110,6 +111,8 @@ void Device::offer(std::uint64_t number, std::string_view body) {
                       {},
                       {},
                       Source::tcp};
+  // Stop-and-wait, until its peer has shown on this connection that it does not wait for our answer.
+  telemetry.sender_waits = map_.tcp->ack && (!connection_ || pipelines_ != connection_->number());
   loop_.ingress->submit(std::move(telemetry),
                         Completion<Admission>([inbox = loop_.inbox, device = index_, number](Admission admission) {
                           inbox->answers.push({device, number, std::move(admission)});

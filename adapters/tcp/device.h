@@ -114,6 +114,7 @@ class Device final : public Connection::Owner {
   std::shared_ptr<Connection> connection_;
   std::uint64_t last_connection_ = 0;
   LineQueue queue_;
+  std::optional<std::uint64_t> pipelines_;  // the connection whose peer sends without waiting for its answer
   std::optional<CommandLane> lane_;
   std::uint64_t overlong_seen_ = 0;
   std::uint64_t stray_seen_ = 0;

@@ -31,6 +31,11 @@ class LineQueue {
   // Lines that are with the ingress now.
   [[nodiscard]] std::size_t offered() const { return offered_; }
 
+  // Does the last line of this connection wait for its answer?
+  [[nodiscard]] bool unanswered(std::uint64_t connection) const {
+    return !lines_.empty() && lines_.back().connection == connection;
+  }
+
   // Takes a line that is being offered to the ingress; the number names it in answer(). `connection` is who is
   // acknowledged.
   std::uint64_t push(std::string_view body, std::uint64_t connection);

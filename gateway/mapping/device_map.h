@@ -29,7 +29,7 @@ enum class CommandDone {
 // What happens to a message of a device that is at its own limit (D-06).
 enum class OnFull {
   refuse,       // the device is asked to wait
-  drop_newest,  // it is acknowledged and counted as dropped
+  drop_newest,  // it is refused for good (a broker is acknowledged) and counted as dropped
   drop_oldest,  // the device's oldest waiting message makes room, counted as dropped
 };
 

@@ -38,6 +38,33 @@ TEST_CASE("a line is acknowledged once it and every earlier one are safe", "[D-0
   CHECK(first.source == Source::tcp);
 }
 
+TEST_CASE("a line waits for its answer until its connection shows that it does not", "[D-01]") {
+  auto without = tcp_map("mute");
+  without.tcp->ack.reset();
+  TcpRig rig({tcp_map("scale-2"), without});
+  const auto waits = [&rig] { return rig.ingress.received().back().sender_waits; };
+  auto peer = rig.connect("scale-2");
+  REQUIRE(peer.send("one\n"));
+  REQUIRE(rig.ingress.wait_count(1));
+  CHECK(waits());
+  REQUIRE(peer.send("two\n"));  // before one was answered
+  REQUIRE(rig.ingress.wait_count(2));
+  CHECK_FALSE(waits());
+  rig.ingress.answer_all(Admission::safe());
+  REQUIRE(peer.receive(8) == "ACK\nACK\n");
+  REQUIRE(peer.send("three\n"));
+  REQUIRE(rig.ingress.wait_count(3));
+  CHECK_FALSE(waits());
+  auto again = rig.connect("scale-2");
+  REQUIRE(again.send("four\n"));
+  REQUIRE(rig.ingress.wait_count(4));
+  CHECK(waits());
+  auto mute = rig.connect("mute");
+  REQUIRE(mute.send("five\n"));
+  REQUIRE(rig.ingress.wait_count(5));
+  CHECK_FALSE(waits());
+}
+
 TEST_CASE("a refused line gets no acknowledgement and the next one does", "[D-01]") {
   TcpRig rig({tcp_map("scale-2")});
   rig.ingress.answer_by([](const Telemetry& telemetry) {
