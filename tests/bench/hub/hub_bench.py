@@ -5,6 +5,8 @@
 Each round runs both senders one after the other against the same kind of receiver in a process of its own (raw Proton over
 TLS, 1000 credits a link, everything accepted); the ratio is the median of the rounds' ratios. Numbers are never a verdict.
 
+With --yardstick PROGRAM the limit is that program's sender (`client tls … codec=1`) instead of this repository's own raw_proton.
+
 With --hubsim PROGRAM also what devices cost that only are there: all six links of each attached at the simulator, pacing off.
 
   TRUNKLINE_BENCH=build/release/tests/bench tests/bench/hub/hub_bench.py
@@ -14,10 +16,12 @@ import argparse
 import base64
 import json
 import os
+import re
 import socket
 import statistics
 import subprocess
 import tempfile
+import time
 
 
 def certificate(folder):
@@ -33,6 +37,27 @@ def raw(tools, key, cert, devices, options):
                            "--links", str(devices), "--messages", str(options.messages), "--size", str(options.size)],
                           check=True, stdout=subprocess.PIPE, timeout=600)
     return json.loads(done.stdout)
+
+
+def yardstick(program, devices, options):
+    """The sender of a yardstick program that serves and connects by `tls port= links= codec=1` and prints `us/msg=`."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = f"port={probe.getsockname()[1]}"
+    where = os.path.dirname(os.path.abspath(program))
+    with subprocess.Popen([program, "server", "tls", "once=1", port, "credit=1000"], cwd=where, stdout=subprocess.DEVNULL) as server:
+        try:
+            for _ in range(100):
+                done = subprocess.run([program, "client", "tls", port, f"links={devices}", f"sessions={min(devices, 10)}", "ob=65536",
+                                       "inflight=1000", f"msgs={options.messages}", f"size={options.size}", "codec=1"], cwd=where,
+                                      stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, timeout=600, check=False)
+                found = re.search(rb"us/msg=([0-9.]+)", done.stdout)
+                if found:
+                    return {"cpu_us_per_message": float(found.group(1))}
+                time.sleep(0.05)  # it does not listen yet
+        finally:
+            server.kill()
+    raise RuntimeError("the yardstick gave no figure")
 
 
 def hub_link(tools, key, cert, devices, options):
@@ -75,6 +100,7 @@ def main():
     parser.add_argument("--size", type=int, default=200)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--devices", default="1,100,1000")
+    parser.add_argument("--yardstick", help="the yardstick's program")
     parser.add_argument("--hubsim", help="the simulator's program")
     parser.add_argument("--idle", type=int, default=10, help="seconds")
     options = parser.parse_args()
@@ -84,7 +110,8 @@ def main():
     with tempfile.TemporaryDirectory() as folder:
         key, cert = certificate(folder)
         for devices in map(int, options.devices.split(",")):
-            pairs = [(hub_link(tools, key, cert, devices, options), raw(tools, key, cert, devices, options))
+            pairs = [(hub_link(tools, key, cert, devices, options), yardstick(options.yardstick, devices, options) if options.yardstick
+                      else raw(tools, key, cert, devices, options))
                      for _ in range(options.rounds)]
             cost = [[run["cpu_us_per_message"] for run in side] for side in zip(*pairs)]
             ratio = statistics.median(ours / limit for ours, limit in zip(*cost))
