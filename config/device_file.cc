@@ -8,6 +8,7 @@
 
 #include "config/main_file.h"
 #include "config/suggest.h"
+#include "gateway/mapping/template.h"
 
 namespace trunkline::config {
 namespace {
@@ -129,6 +130,27 @@ void read_protocol(TableReader& reader, References main, DeviceDraft& draft) {
   decide_command_done(reader, command, replies, draft);
 }
 
+// What [[device]] and [[family]] have in common; the id has been read.
+void read_map(TableReader& reader, References main, DeviceDraft& draft) {
+  read_symbol(reader, "content_type", true, draft.map.content_type);
+  read_symbol(reader, "content_encoding", false, draft.map.content_encoding);
+  draft.map.expect_every = reader.duration("expect_every", Milliseconds(1000), std::chrono::hours(24 * 30));
+  if (auto most = reader.integer("in_flight", 1, 1000)) draft.map.in_flight = static_cast<unsigned>(*most);
+  if (auto rank = reader.choice("priority", {"alarm", "normal", "bulk"})) {
+    draft.map.priority = rank->value == "alarm"  ? Priority::alarm
+                         : rank->value == "bulk" ? Priority::bulk
+                                                 : Priority::normal;
+  }
+  read_limits(reader, draft.map);
+  draft.map.shape = read_payload_map(reader);
+  draft.samples = read_samples(reader);
+  const auto before = reader.findings().problems.size();
+  read_protocol(reader, main, draft);
+  reader.not_yet({"order"});
+  reader.finish();
+  if (reader.findings().problems.size() == before) run_samples(draft, reader.findings());
+}
+
 void read_device(const Table& table, Mark mark, References main, Findings& findings, std::vector<DeviceDraft>& drafts) {
   TableReader reader(table, mark, "", findings);
   auto id = DeviceId::parse("unnamed");
@@ -144,24 +166,89 @@ void read_device(const Table& table, Mark mark, References main, Findings& findi
   } else if (reader.find("id") == nullptr) {
     findings.problem(mark, "id is missing; add id = \"<the device's id at the hub>\" to this [[device]]");
   }
-  DeviceDraft draft{DeviceMap{*id, findings.place(mark)}, named, {}, {}, {}};
+  DeviceDraft draft{DeviceMap{*id, findings.place(mark)}, named, {}, {}, {}, {}, false, {}, {}, {}, {}, {}};
   if (named) {
     draft.claims.push_back(
         {"id " + id->text(), "the device id " + quoted(id->text()), "give each id once", findings.place(text->mark)});
+    draft.map.captures = {{"device", id->text()}};
   }
-  read_symbol(reader, "content_type", true, draft.map.content_type);
-  read_symbol(reader, "content_encoding", false, draft.map.content_encoding);
-  draft.map.expect_every = reader.duration("expect_every", Milliseconds(1000), std::chrono::hours(24 * 30));
-  if (auto most = reader.integer("in_flight", 1, 1000)) draft.map.in_flight = static_cast<unsigned>(*most);
-  if (auto rank = reader.choice("priority", {"alarm", "normal", "bulk"})) {
-    draft.map.priority = rank->value == "alarm"  ? Priority::alarm
-                         : rank->value == "bulk" ? Priority::bulk
-                                                 : Priority::normal;
+  if (const auto* preset = reader.find("preset")) {
+    findings.problem(preset->mark, "preset belongs to a [[family]]; write [[family]] with id = \"<template>\"");
   }
-  read_limits(reader, draft.map);
-  read_protocol(reader, main, draft);
-  reader.not_yet({"order", "preset"});
-  reader.finish();
+  read_map(reader, main, draft);
+  drafts.push_back(std::move(draft));
+}
+
+// The template of the members' ids: every name in it is a capture of the family's topics, or {value}.
+void read_id_rule(TableReader& reader, DeviceDraft& draft) {
+  const auto text = reader.required_text("id");
+  if (!text) return;
+  draft.later = Template::names_in(text->value);
+  const std::vector<std::string_view> names(draft.later.begin(), draft.later.end());
+  if (const auto parsed = Template::parse(text->value, names); !parsed) {
+    reader.findings().problem(text->mark, "id: " + parsed.error().message);
+  } else if (names.empty()) {
+    reader.findings().problem(text->mark,
+                              "the id of a family holds what tells its devices apart, such as "
+                              "\"plug-{topic}\"; for one device write [[device]]");
+  } else {
+    draft.id_rule = text->value;
+    draft.named = true;
+  }
+}
+
+void read_lookup(TableReader& reader, DeviceDraft& draft) {
+  const auto* entry = reader.table("lookup");
+  if (entry == nullptr) return;
+  for (const auto& row : entry->value.table()->entries) {
+    const auto* text = row.value.text();
+    const auto id = DeviceId::parse(text == nullptr ? std::string_view() : std::string_view(*text));
+    if (!id) {
+      reader.findings().problem(row.value.mark, "lookup." + row.name + ": write the device's id at the hub, in quotes");
+    } else {
+      draft.lookup.emplace(row.name, *id);
+    }
+  }
+}
+
+// Every name in the id must come from somewhere.
+void check_sources(const DeviceDraft& draft, Mark mark, Findings& findings) {
+  if (!draft.map.mqtt || !draft.named) return;
+  for (const auto& name : draft.later) {
+    const bool in_topic = std::any_of(draft.topics.begin(), draft.topics.end(), [&](const UsedTopic& used) {
+      const auto text = used.pattern.text();
+      return text.find("{" + name + "}") != std::string::npos || text.find("{" + name + "+}") != std::string::npos;
+    });
+    const bool in_payload = name == "value" && !draft.key_pointer.empty();
+    if (!in_topic && !in_payload) {
+      findings.problem(mark, "the id of this family has {" + name + "}, which none of its topics has" +
+                                 (name == "value" ? "; or say mqtt.id_from = \"/…\"" : ""));
+    }
+  }
+  if (!draft.key_pointer.empty() && std::find(draft.later.begin(), draft.later.end(), "value") == draft.later.end()) {
+    findings.problem(mark, "mqtt.id_from without {value} in the id of the family");
+  }
+}
+
+void read_family(const Table& table, Mark mark, References main, Findings& findings, std::vector<DeviceDraft>& drafts,
+                 std::vector<std::unique_ptr<Table>>& kept) {
+  const auto* whole = with_preset(table, findings, kept);
+  if (whole == nullptr) return;
+  TableReader reader(*whole, mark, "", findings);
+  DeviceDraft draft{
+      DeviceMap{*DeviceId::parse("family"), findings.place(mark)}, false, {}, {}, {}, {}, true, {}, {}, {}, {}, {}};
+  static_cast<void>(reader.find("preset"));
+  static_cast<void>(reader.find("base"));
+  read_id_rule(reader, draft);
+  read_lookup(reader, draft);
+  for (const auto protocol : {"coap", "tcp"}) {
+    if (const auto* entry = reader.find(protocol)) {
+      findings.problem(entry->mark, "a family speaks MQTT in this version; write one [[device]] each");
+      return;
+    }
+  }
+  read_map(reader, main, draft);
+  check_sources(draft, mark, findings);
   drafts.push_back(std::move(draft));
 }
 
@@ -183,8 +270,17 @@ void read_device_file(const Document& document, References main, Findings& findi
       }
     }
   }
+  std::vector<std::unique_ptr<Table>> kept;
   if (const auto* entry = root.find("family")) {
-    findings.problem(entry->mark, "[[family]] is not supported yet in this version; write one [[device]] each");
+    const auto* array = entry->value.array();
+    if (array == nullptr) findings.problem(entry->mark, "a family starts with [[family]], in double brackets");
+    for (const auto& item : array == nullptr ? std::vector<Node>() : array->items) {
+      if (const auto* table = item.table()) {
+        read_family(*table, item.mark, main, findings, drafts, kept);
+      } else {
+        findings.problem(item.mark, "a family is a table; write [[family]] on a line of its own");
+      }
+    }
   }
   for (const auto name : {"hub", "identity", "spool", "status", "mqtt", "coap", "log"}) {
     if (const auto* entry = root.find(name)) {
@@ -194,7 +290,40 @@ void read_device_file(const Document& document, References main, Findings& findi
   root.finish();
 }
 
-void check_devices(const std::vector<DeviceDraft>& drafts, References main, std::vector<Problem>& problems) {
+namespace {
+
+// Where two maps may both hear a topic, the more specific one gets it; an operator should know.
+void check_overlaps(const std::vector<DeviceDraft>& drafts, std::vector<Problem>& warnings) {
+  constexpr std::size_t kMost = 20;
+  std::vector<std::pair<std::size_t, const UsedTopic*>> wide;
+  for (std::size_t i = 0; i < drafts.size(); ++i) {
+    for (const auto& topic : drafts[i].topics) {
+      if (!topic.pattern.is_exact()) wide.emplace_back(i, &topic);
+    }
+  }
+  std::size_t said = 0;
+  for (const auto& [owner, one] : wide) {
+    for (std::size_t i = 0; i < drafts.size() && said < kMost; ++i) {
+      if (i == owner) continue;
+      for (const auto& other : drafts[i].topics) {
+        // Two wide ones meet twice; said once.
+        if (!other.pattern.is_exact() && i < owner) continue;
+        if (other.broker != one->broker || !other.pattern.overlaps(one->pattern)) continue;
+        ++said;
+        warnings.push_back({other.place, "the topic " + quoted(other.pattern.text()) + " overlaps " +
+                                             quoted(one->pattern.text()) + " at " + place_text(one->place) +
+                                             "; where both match, the more specific one gets the message"});
+        break;
+      }
+    }
+  }
+}
+
+}  // namespace
+
+void check_devices(const std::vector<DeviceDraft>& drafts, References main, std::vector<Problem>& problems,
+                   std::vector<Problem>& warnings) {
+  check_overlaps(drafts, warnings);
   std::unordered_map<std::string, const Claim*> taken;
   std::unordered_multimap<std::uint16_t, std::pair<ListenAddress, SourcePlace>> listeners;
   if (main != nullptr && main->status_listen) {

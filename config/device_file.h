@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <map>
+#include <memory>
 #include <optional>
 #include <string>
 #include <vector>
@@ -9,6 +11,8 @@
 #include "config/document.h"
 #include "config/main_file.h"
 #include "config/table_reader.h"
+#include "gateway/mapping/family.h"
+#include "gateway/mapping/topic_pattern.h"
 
 namespace trunkline::config {
 
@@ -20,6 +24,21 @@ struct Claim {
   SourcePlace place;
 };
 
+// An MQTT topic that a map uses, for the check of overlaps.
+struct UsedTopic {
+  std::string broker;
+  TopicPattern pattern;
+  SourcePlace place;
+};
+
+// A message that a map's author recorded, and what shall become of it.
+struct Sample {
+  Mark mark;
+  std::string topic;
+  std::string in;
+  std::optional<std::string> out;  // nothing: it is not sent up
+};
+
 // A device map as far as it could be read, with what the checks across devices need.
 struct DeviceDraft {
   DeviceMap map;
@@ -27,6 +46,14 @@ struct DeviceDraft {
   std::vector<Claim> claims;
   std::optional<ListenAddress> listener;
   SourcePlace listener_place;
+  std::vector<UsedTopic> topics;
+  // Of a family only; its map is the prototype.
+  bool family = false;
+  std::string id_rule;             // the template of its members' ids
+  std::vector<std::string> later;  // the names in it
+  std::map<std::string, DeviceId> lookup;
+  std::string key_pointer;
+  std::vector<Sample> samples;
 };
 
 // What trunkline.toml says that device maps refer to; nothing if that file could not be read, so that one syntax error
@@ -43,6 +70,18 @@ void read_coap_map(const Entry& entry, const TableReader& device, References mai
 void read_tcp_map(const Entry& entry, const TableReader& device, Findings& findings, DeviceDraft& draft);
 
 // Problems that show only when all devices are known.
-void check_devices(const std::vector<DeviceDraft>& drafts, References main, std::vector<Problem>& problems);
+void check_devices(const std::vector<DeviceDraft>& drafts, References main, std::vector<Problem>& problems,
+                   std::vector<Problem>& warnings);
+
+// `map = { … }`: how its payloads become what goes up.
+std::shared_ptr<const PayloadMap> read_payload_map(TableReader& device);
+
+// `samples = [ … ]`, and a run of them through the finished map.
+std::vector<Sample> read_samples(TableReader& device);
+void run_samples(const DeviceDraft& draft, Findings& findings);
+
+// The table of a family with what its preset says where it says nothing; null after a problem. The tables live as long
+// as `kept`.
+const Table* with_preset(const Table& family, Findings& findings, std::vector<std::unique_ptr<Table>>& kept);
 
 }  // namespace trunkline::config

@@ -9,21 +9,6 @@
 namespace trunkline::config {
 namespace {
 
-// Why `topic` cannot be a topic name (MQTT 5 section 4.7), or nothing.
-std::string topic_fault(std::string_view topic) {
-  if (topic.size() > 65'535) return "is longer than 65535 bytes; shorten it";
-  if (!is_utf8(topic)) return "is not valid UTF-8; write it in UTF-8";
-  if (topic.find('\0') != std::string_view::npos) return "has U+0000 in it; remove it";
-  if (topic.find_first_of("+#") != std::string_view::npos) {
-    return "has a wildcard (+ or #); write the one topic of this device";
-  }
-  if (topic.front() == '$') return "starts with $, which belongs to the broker; use another topic";
-  if (std::any_of(topic.begin(), topic.end(), [](char c) { return static_cast<unsigned char>(c) < 0x20; })) {
-    return "has a control character in it; remove it";
-  }
-  return {};
-}
-
 // Why `path` cannot be a CoAP path (RFC 7252 sections 5.10.1 and 6.4), or nothing.
 std::string path_fault(std::string_view path) {
   if (path.front() != '/') return "does not start with \"/\"; write it such as \"/t\"";
@@ -69,33 +54,6 @@ std::optional<Address> read_address(TableReader& reader, std::string_view key, c
     return std::nullopt;
   }
   return Address{std::move(value), reader.findings().place(found->mark), draft.named || !parsed->has("device")};
-}
-
-std::optional<std::string> read_broker_name(TableReader& reader, References main, const Entry& entry) {
-  const auto named = reader.text("broker");
-  if (main == nullptr || main->settings.mqtt.empty()) {
-    if (main != nullptr && !main->mqtt_written) {
-      reader.findings().problem(named ? named->mark : entry.mark,
-                                "this device speaks MQTT, but trunkline.toml has no [mqtt] table; add one with broker "
-                                "= \"mqtt://127.0.0.1:1883\"");
-    }
-    return named ? named->value : "default";
-  }
-  const auto& brokers = main->settings.mqtt;
-  if (!named && brokers.size() == 1) return brokers.front().name;
-  const auto wanted = named ? named->value : "default";
-  std::vector<std::string_view> names;
-  for (const auto& broker : brokers) names.push_back(broker.name);
-  if (std::find(names.begin(), names.end(), wanted) != names.end()) return wanted;
-  if (!named) {
-    reader.findings().problem(entry.mark, "trunkline.toml has several brokers; say mqtt.broker = \"<its name>\"");
-    return std::nullopt;
-  }
-  std::string message = "mqtt.broker is " + quoted(wanted) + ", but trunkline.toml has no [[mqtt]] of that name; ";
-  const auto meant = nearest(wanted, names);
-  message += meant ? "did you mean " + quoted(*meant) + "?" : "add it, or write " + quoted(names.front());
-  reader.findings().problem(named->mark, std::move(message));
-  return std::nullopt;
 }
 
 // Text of a TCP line or acknowledgement.
@@ -161,40 +119,6 @@ void read_tcp_command(TableReader& reader, TcpMap& tcp) {
 }
 
 }  // namespace
-
-void read_mqtt_map(const Entry& entry, const TableReader& device, References main, Findings& findings,
-                   DeviceDraft& draft) {
-  TableReader reader(*entry.value.table(), entry.value.mark, device.name_of("mqtt"), findings);
-  auto& mqtt = draft.map.mqtt.emplace();
-  const auto broker = read_broker_name(reader, main, entry);
-  mqtt.broker = broker.value_or("default");
-  const auto claim = [&](const Address& address) {
-    if (!address.own || !broker) return;
-    draft.claims.push_back({"mqtt " + mqtt.broker + '\0' + address.value, "the MQTT topic " + quoted(address.value),
-                            "each topic can have one meaning", address.place});
-  };
-  if (reader.require("telemetry") != nullptr) {
-    if (auto topic = read_address(reader, "telemetry", draft, topic_fault)) {
-      claim(*topic);
-      mqtt.telemetry = std::move(topic->value);
-    }
-  }
-  if (auto topic = read_address(reader, "command", draft, topic_fault)) {
-    claim(*topic);
-    mqtt.command = std::move(topic->value);
-  }
-  if (auto topic = read_address(reader, "command_reply", draft, topic_fault)) {
-    claim(*topic);
-    mqtt.command_reply = std::move(topic->value);
-    if (reader.find("command") == nullptr) {
-      findings.problem(reader.find("command_reply")->mark,
-                       "mqtt.command_reply without mqtt.command; add the command's "
-                       "topic, or remove the reply");
-    }
-  }
-  reader.not_yet({"method", "method_reply", "desired", "reported", "presence", "durability"});
-  reader.finish();
-}
 
 void read_coap_map(const Entry& entry, const TableReader& device, References main, Findings& findings,
                    DeviceDraft& draft) {

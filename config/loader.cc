@@ -68,12 +68,19 @@ LoadedTexts load_texts_and_names(const SourceFile& main, const std::vector<Sourc
     append(loaded.problems, std::move(findings.problems));
     append(loaded.warnings, std::move(findings.warnings));
   }
-  check_devices(drafts, references, loaded.problems);
+  check_devices(drafts, references, loaded.problems, loaded.warnings);
 
   loaded.settings = std::move(parsed.settings);
   loaded.settings.devices.reserve(drafts.size());
-  for (auto& draft : drafts) loaded.settings.devices.push_back(std::move(draft.map));
-  if (loaded.settings.devices.empty() && loaded.problems.empty()) {
+  for (auto& draft : drafts) {
+    if (draft.family) {
+      loaded.settings.families.push_back(
+          {std::move(draft.id_rule), std::move(draft.map), std::move(draft.lookup), std::move(draft.key_pointer)});
+    } else {
+      loaded.settings.devices.push_back(std::move(draft.map));
+    }
+  }
+  if (loaded.settings.devices.empty() && loaded.settings.families.empty() && loaded.problems.empty()) {
     loaded.warnings.push_back({{main.name, 0, 0}, "no devices; add a file with a [[device]] to the folder devices.d"});
   }
   sort_by_place(loaded.problems, order);

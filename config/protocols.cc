@@ -67,6 +67,22 @@ void read_one_mqtt(const Table& table, Mark mark, TableReader& root, MainFile& m
       reader.findings().warning(file->mark, "mqtt.ca_file has no effect with mqtt://; write mqtts:// for TLS");
     }
   }
+  const auto cert = reader.path("cert");
+  const auto key = reader.path("key");
+  if (cert) {
+    mqtt.cert = cert->value;
+    main.files.push_back({"mqtt.cert", cert->value, root.findings().place(cert->mark)});
+  }
+  if (key) {
+    mqtt.key = key->value;
+    main.files.push_back({"mqtt.key", key->value, root.findings().place(key->mark), true});
+  }
+  if (cert.has_value() != key.has_value()) {
+    reader.findings().problem(cert ? cert->mark : key->mark, "mqtt.cert and mqtt.key belong together; give both");
+  } else if (cert && !mqtt.tls) {
+    reader.findings().warning(cert->mark, "mqtt.cert has no effect with mqtt://; write mqtts:// for TLS");
+  }
+  if (const auto version = reader.choice("version", {"5", "3.1.1"})) mqtt.version = version->value;
   if (auto id = reader.text("client_id")) {
     if (id->value.size() > 256 || id->value.find('\0') != std::string::npos) {
       reader.findings().problem(id->mark, "mqtt.client_id is too long or has U+0000; write at most 256 bytes");
@@ -82,7 +98,6 @@ void read_one_mqtt(const Table& table, Mark mark, TableReader& root, MainFile& m
     }
   }
   mqtt.durability = read_durability(reader);
-  reader.not_yet({"cert", "key"});
   reader.finish();
   for (const auto& other : main.settings.mqtt) {
     if (other.name == mqtt.name) {

@@ -10,6 +10,7 @@
 #include "gateway/base/result.h"
 #include "gateway/core/message.h"
 #include "gateway/mapping/device_map.h"
+#include "gateway/mapping/family.h"
 #include "gateway/net/endpoint.h"
 
 namespace trunkline::config {
@@ -66,6 +67,9 @@ struct Mqtt {
   std::string user;
   std::string password_file;  // 0600
   std::string ca_file;
+  std::string cert;                     // our own certificate (PEM, the chain with it), where the broker asks for one
+  std::string key;                      // 0600
+  std::string version = "5";            // or "3.1.1"
   std::string client_id = "trunkline";  // fixed: the broker keeps our session by this name
   Milliseconds keep_alive{30'000};
   std::optional<Durability> durability;  // instead of spool.durability
@@ -87,6 +91,7 @@ struct Settings {
   std::optional<Durability> tcp_durability;  // of the table [tcp]
   std::string log_level = "info";            // debug, info, warning, error
   std::vector<DeviceMap> devices;            // from devices.d beside the file, in order of file name
+  std::vector<DeviceFamily> families;        // to be expanded over the identities (expand_families)
 };
 
 // One thing that is wrong, as the operator reads it: "file:line:col: message; what to do".

@@ -84,6 +84,60 @@ std::optional<Found<std::string>> TableReader::choice(std::string_view name,
   return std::nullopt;
 }
 
+std::optional<bool> TableReader::flag(std::string_view name) {
+  const auto* entry = find(name);
+  if (entry == nullptr) return std::nullopt;
+  const auto* value = std::get_if<bool>(&entry->value.value);
+  if (value == nullptr) {
+    findings_.problem(entry->value.mark,
+                      name_of(name) + " is " + std::string(entry->value.type_name()) + "; write true or false");
+    return std::nullopt;
+  }
+  return *value;
+}
+
+std::optional<double> TableReader::number(std::string_view name, double low, double high) {
+  const auto* entry = find(name);
+  if (entry == nullptr) return std::nullopt;
+  const auto* whole = std::get_if<std::int64_t>(&entry->value.value);
+  const auto* value = std::get_if<double>(&entry->value.value);
+  if (whole == nullptr && value == nullptr) {
+    findings_.problem(entry->value.mark, name_of(name) + " is " + std::string(entry->value.type_name()) +
+                                             "; write a number without quotes");
+    return std::nullopt;
+  }
+  const double out = whole != nullptr ? static_cast<double>(*whole) : *value;
+  if (!(out >= low && out <= high)) {
+    findings_.problem(entry->value.mark, name_of(name) + " is out of range; write a finite number that makes sense");
+    return std::nullopt;
+  }
+  return out;
+}
+
+std::vector<Found<std::string>> TableReader::texts(std::string_view name) {
+  std::vector<Found<std::string>> out;
+  const auto* entry = find(name);
+  if (entry == nullptr) return out;
+  const auto take = [&](const Node& node) {
+    const auto* text = node.text();
+    if (text == nullptr || text->empty()) {
+      findings_.problem(
+          node.mark,
+          name_of(name) + (text == nullptr ? " is " + std::string(node.type_name()) + "; write a string in quotes"
+                                           : std::string(" is empty; give it a value or remove the line")));
+      return;
+    }
+    out.push_back({*text, node.mark});
+  };
+  if (const auto* array = entry->value.array()) {
+    for (const auto& item : array->items) take(item);
+    if (array->items.empty()) findings_.problem(entry->value.mark, name_of(name) + " is empty; remove it");
+  } else {
+    take(entry->value);
+  }
+  return out;
+}
+
 std::optional<std::int64_t> TableReader::integer(std::string_view name, std::int64_t low, std::int64_t high) {
   const auto* entry = find(name);
   if (entry == nullptr) return std::nullopt;

@@ -54,6 +54,9 @@ class TableReader {
   std::optional<Found<std::string>> required_text(std::string_view name);
   std::optional<Found<std::string>> path(std::string_view name);  // absolute, without U+0000
   std::optional<Found<std::string>> choice(std::string_view name, std::initializer_list<std::string_view> values);
+  std::optional<bool> flag(std::string_view name);
+  std::optional<double> number(std::string_view name, double low, double high);
+  std::vector<Found<std::string>> texts(std::string_view name);  // one text, or an array of them; none of them empty
   std::optional<std::int64_t> integer(std::string_view name, std::int64_t low, std::int64_t high);
   std::optional<Milliseconds> duration(std::string_view name, Milliseconds low, Milliseconds high);
   std::optional<std::uint64_t> size(std::string_view name, std::uint64_t low, std::uint64_t high);

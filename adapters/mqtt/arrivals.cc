@@ -3,6 +3,7 @@
 
 #include "adapters/mqtt/cut.h"
 #include "gateway/base/log.h"
+#include "gateway/mapping/json_text.h"
 
 namespace trunkline::mqtt {
 
@@ -11,53 +12,99 @@ namespace {
 constexpr std::chrono::seconds kLinePeriod{10};
 constexpr std::size_t kMaxReplies = 10'000;
 
-Telemetry to_telemetry(const DeviceMap& device, const Arrival& arrival) {
-  return Telemetry{device.id,
-                   arrival.payload,
-                   device.content_type.empty() ? arrival.content_type : device.content_type,
-                   device.content_encoding,
-                   arrival.properties,
-                   {},
-                   Source::mqtt,
-                   true};  // the arrival callback is held until the answer
+Telemetry to_telemetry(const DeviceMap& device, const TopicMeaning& meaning, const Arrival& arrival) {
+  Telemetry out{device.id,
+                arrival.payload,
+                device.content_type.empty() ? arrival.content_type : device.content_type,
+                device.content_encoding,
+                arrival.properties,
+                {},
+                Source::mqtt,
+                true};  // the arrival callback is held until the answer
+  if (device.shape) {
+    out.channel = arrival.topic;
+    out.captures = meaning.captures;
+  }
+  if (arrival.retained && device.mqtt->retained == Retained::state) out.properties.push_back({"retained", "true"});
+  return out;
+}
+
+// What a presence topic says: the word itself, or the member "state" of a JSON object.
+std::optional<bool> said(const MqttPresence& map, const std::string& payload) {
+  auto word = payload;
+  if (payload.starts_with('{')) {
+    const auto value = read_json(payload);
+    const auto* state = value && value->is_object() ? value->get_object().if_contains("state") : nullptr;
+    if (state != nullptr && state->is_string()) word = std::string(state->get_string());
+  }
+  if (word == map.online) return true;
+  if (word == map.offline) return false;
+  return std::nullopt;
 }
 
 }  // namespace
 
 Arrivals::Arrivals(Place place, const std::vector<DeviceMap>& devices, const TopicTable& topics, const Clock& clock,
-                   Metrics& metrics, EventQueue& events, DeviceNotes& notes, ArrivalGate& gate, Ingress& ingress)
+                   Metrics& metrics, EventQueue& events, DeviceNotes& notes, UnknownTopics& unknown, ArrivalGate& gate,
+                   Ingress& ingress)
     : place_(std::move(place)),
       devices_(devices),
       topics_(topics),
       clock_(clock),
       events_(events),
       notes_(notes),
+      unknown_(unknown),
       gate_(gate),
       ingress_(ingress),
       messages_(metrics.metric("mqtt_messages_total", "Messages that brokers brought from mapped devices")),
       refused_(metrics.metric("mqtt_refused_total", "Messages that intake refused and the broker was acknowledged")),
       unmapped_(metrics.metric("mqtt_unmapped_total", "Messages on a topic that belongs to no device")),
+      retained_dropped_(metrics.metric("mqtt_retained_dropped_total", "Retained messages that the map does not want")),
       replies_dropped_(metrics.metric("mqtt_replies_dropped_total", "Command replies dropped because too many waited")),
       refusal_lines_(kLinePeriod),
       unmapped_lines_(kLinePeriod) {}
 
 void Arrivals::take(const Arrival& arrival) noexcept {
-  const auto* meaning = topics_.find(arrival.topic);
-  if (meaning == nullptr) {
-    unmapped_.add();
-    if (const auto more = unmapped_lines_.allow(clock_.steady())) {
-      log::warning("message_unmapped", {{"adapter", place_.adapter}, {"topic", arrival.topic}, {"suppressed", *more}});
-    }
+  auto meaning = topics_.find(arrival.topic, arrival.payload);
+  if (!meaning) {
+    take_unknown(arrival);
     return;
   }
-  // A retained message was said long ago and tells nothing about now.
-  if (!arrival.retained) note_heard(meaning->device);
-  if (meaning->role == TopicRole::telemetry) {
-    take_telemetry(devices_[meaning->device], arrival);
-  } else if (!arrival.retained) {
-    ReplyCame reply{meaning->device, {arrival.correlation, arrival.payload}};
-    if (!events_.push_bounded(std::move(reply), kMaxReplies)) replies_dropped_.add();
+  switch (meaning->role) {
+    case TopicRole::ignored:
+      return;
+    case TopicRole::presence:
+    case TopicRole::bridge:
+      take_presence(*meaning, arrival);
+      return;
+    case TopicRole::telemetry:
+      // A retained message was said long ago and tells nothing about now.
+      if (!arrival.retained) note_heard(meaning->device);
+      take_telemetry(devices_[meaning->device], *meaning, arrival);
+      return;
+    case TopicRole::reply:
+      if (arrival.retained) return;
+      note_heard(meaning->device);
+      ReplyCame reply{meaning->device, {arrival.correlation, arrival.payload}};
+      if (!events_.push_bounded(std::move(reply), kMaxReplies)) replies_dropped_.add();
+      return;
   }
+}
+
+void Arrivals::take_unknown(const Arrival& arrival) {
+  unmapped_.add();
+  unknown_.note(arrival.topic);
+  if (const auto more = unmapped_lines_.allow(clock_.steady())) {
+    log::warning("message_unmapped", {{"adapter", place_.adapter}, {"topic", arrival.topic}, {"suppressed", *more}});
+  }
+}
+
+void Arrivals::take_presence(TopicMeaning& meaning, const Arrival& arrival) {
+  const auto& map = *devices_[meaning.device].mqtt;
+  const bool bridge = meaning.role == TopicRole::bridge;
+  PresenceSaid event{bridge ? std::move(meaning.behind) : std::vector<std::size_t>{meaning.device}, bridge,
+                     said(bridge ? *map.bridge : *map.presence, arrival.payload)};
+  if (!events_.push_bounded(std::move(event), kMaxReplies)) replies_dropped_.add();
 }
 
 void Arrivals::note_heard(std::size_t device) {
@@ -68,9 +115,13 @@ void Arrivals::note_heard(std::size_t device) {
   if (!note.sign_of_life_sent.exchange(true)) events_.push(HeardAgain{device});
 }
 
-void Arrivals::take_telemetry(const DeviceMap& device, const Arrival& arrival) {
+void Arrivals::take_telemetry(const DeviceMap& device, TopicMeaning& meaning, const Arrival& arrival) {
   messages_.add();
-  const auto verdict = gate_.pass(ingress_, [&] { return to_telemetry(device, arrival); });
+  if (arrival.retained && device.mqtt->retained == Retained::drop) {
+    retained_dropped_.add();
+    return;
+  }
+  const auto verdict = gate_.pass(ingress_, [&] { return to_telemetry(device, meaning, arrival); });
   switch (verdict.kind) {
     case ArrivalGate::Verdict::Kind::safe:
       return;

@@ -8,6 +8,7 @@
 #include "adapters/mqtt/events.h"
 #include "adapters/mqtt/log_limit.h"
 #include "adapters/mqtt/topic_table.h"
+#include "adapters/mqtt/unknown_topics.h"
 #include "gateway/base/metrics.h"
 #include "gateway/core/adapter.h"
 
@@ -23,13 +24,16 @@ class Arrivals {
     std::uint16_t broker_port = 0;
   };
   Arrivals(Place place, const std::vector<DeviceMap>& devices, const TopicTable& topics, const Clock& clock,
-           Metrics& metrics, EventQueue& events, DeviceNotes& notes, ArrivalGate& gate, Ingress& ingress);
+           Metrics& metrics, EventQueue& events, DeviceNotes& notes, UnknownTopics& unknown, ArrivalGate& gate,
+           Ingress& ingress);
 
   void take(const Arrival& arrival) noexcept;
 
  private:
   void note_heard(std::size_t device);
-  void take_telemetry(const DeviceMap& device, const Arrival& arrival);
+  void take_telemetry(const DeviceMap& device, TopicMeaning& meaning, const Arrival& arrival);
+  void take_presence(TopicMeaning& meaning, const Arrival& arrival);
+  void take_unknown(const Arrival& arrival);
 
   Place place_;
   const std::vector<DeviceMap>& devices_;
@@ -37,11 +41,13 @@ class Arrivals {
   const Clock& clock_;
   EventQueue& events_;
   DeviceNotes& notes_;
+  UnknownTopics& unknown_;
   ArrivalGate& gate_;
   Ingress& ingress_;
   Metric& messages_;
   Metric& refused_;
   Metric& unmapped_;
+  Metric& retained_dropped_;
   Metric& replies_dropped_;
   LogLimit refusal_lines_;
   LogLimit unmapped_lines_;

@@ -5,6 +5,8 @@
 
 #include "gateway/base/crypto.h"
 #include "gateway/base/log.h"
+#include "gateway/mapping/template.h"
+#include "gateway/mapping/topic_pattern.h"
 
 namespace trunkline::mqtt {
 
@@ -49,15 +51,41 @@ std::vector<std::optional<Milliseconds>> beats(const std::vector<DeviceMap>& dev
   return out;
 }
 
+// The command's body in the frame that the device wants. Names that the command says come from the hub's side, which is
+// trusted to send any body; within JSON they are kept from breaking out of their quotes.
+std::string wrapped(const DeviceMap& device, const Command& command) {
+  auto values = std::vector<Property>{{"payload", command.body},
+                                      {"object", command.body.empty() ? "{}" : command.body},
+                                      {"id", command.wire_id()},
+                                      {"device", device.id.text()}};
+  for (const auto& own : device.captures) values.push_back(own);
+  for (const auto& said : command.properties) {
+    auto value = said.value;
+    std::erase_if(value, [](char c) { return c == '"' || c == '\\' || static_cast<unsigned char>(c) < 0x20; });
+    values.push_back({said.name, std::move(value)});
+  }
+  const auto& text = device.mqtt->command_payload;
+  const auto names = Template::names_in(text);
+  const std::vector<std::string_view> allowed(names.begin(), names.end());
+  std::vector<Property> once;
+  for (auto& value : values) {
+    if (find_capture(once, value.name) == nullptr) once.push_back(std::move(value));
+  }
+  const auto frame = Template::parse(text, allowed);
+  return frame ? frame->fill(once) : std::string();
+}
+
 }  // namespace
 
 BrokerWatch::BrokerWatch(std::string adapter, std::string broker, const std::vector<DeviceMap>& devices,
-                         const std::vector<std::string>& topics, const Clock& clock, Metrics& metrics,
-                         EventQueue& events, JobQueue& jobs, DeviceNotes& notes, ArrivalGate& gate, Ingress& ingress)
+                         const std::vector<Subscription>& topics, bool retained_come_again, const Clock& clock,
+                         Metrics& metrics, EventQueue& events, JobQueue& jobs, DeviceNotes& notes, ArrivalGate& gate,
+                         Ingress& ingress)
     : adapter_(std::move(adapter)),
       broker_(std::move(broker)),
       devices_(devices),
       topics_(topics),
+      retained_come_again_(retained_come_again),
       clock_(clock),
       events_(events),
       jobs_(jobs),
@@ -105,7 +133,9 @@ void BrokerWatch::on(CommandCame& event) {
   } else if (link_ != Link::up) {
     event.done(Outcome::released("the broker is away"));
   } else if (presence_.of(event.device) == Presence::away) {
-    event.done(Outcome::released("the device has been silent"));
+    event.done(Outcome::released("the device is away"));
+  } else if (auto topic = topic_for(event.device, event.command); !topic) {
+    event.done(Outcome::rejected("amqp:not-allowed", "no command topic: " + topic.error().message));
   } else {
     desk_.deliver(event.device, std::move(event.command), std::move(event.done));
   }
@@ -119,7 +149,8 @@ void BrokerWatch::on(const SessionUp& event) {
   link_ = Link::subscribing;
   // Counted from when the call was made: it may have to wait for a message that is held.
   patience_ = kNever;
-  if (topics_.empty()) {
+  // MQTT 3.1.1 sends every retained message again for a subscription that is repeated; the session has them all.
+  if (topics_.empty() || (retained_come_again_ && session_present_ && subscribed_)) {
     become_up();
   } else {
     jobs_.push(Subscribe{epoch_});
@@ -137,11 +168,13 @@ void BrokerWatch::on(const SubscribeSent& event) {
 void BrokerWatch::on(const SubscribeAnswered& event) {
   if (event.epoch != epoch_ || link_ != Link::subscribing) return;
   if (event.reason >= kFirstFailure) {
-    refused_topic_ = topics_[event.place];
+    refused_topic_ = topics_[event.place].filter;
     log::error("subscription_refused", {{"adapter", adapter_}, {"topic", refused_topic_}, {"reason", event.reason}});
   }
   if (answers_missing_ > 0) --answers_missing_;
-  if (answers_missing_ == 0) become_up();
+  if (answers_missing_ > 0) return;
+  subscribed_ = refused_topic_.empty();
+  become_up();
 }
 
 void BrokerWatch::on(const PublishHanded& event) {
@@ -165,6 +198,16 @@ void BrokerWatch::on(const ReplyCame& event) {
                                      {"device", devices_[event.device].id.text()},
                                      {"late", verdict == ReplyVerdict::late},
                                      {"suppressed", *more}});
+  }
+}
+
+void BrokerWatch::on(const PresenceSaid& event) {
+  for (const auto device : event.devices) {
+    if (event.bridge) {
+      presence_.bridge_said(device, event.online);
+    } else {
+      presence_.said(device, event.online);
+    }
   }
 }
 
@@ -214,7 +257,7 @@ void BrokerWatch::tick_presence() {
   }
   for (const auto& [device, presence] : presence_.tick(now_)) {
     notes_[device].reachable.store(presence == Presence::reachable, std::memory_order_relaxed);
-    if (presence == Presence::away) desk_.release_device(device, "the device has been silent");
+    if (presence == Presence::away) desk_.release_device(device, "the device is away");
     ingress_.presence(devices_[device].id, presence);
   }
 }
@@ -262,13 +305,20 @@ void BrokerWatch::become_up() {
   status_.with([&](LinkStatus& status) { status = {refused_topic_.empty(), detail}; });
 }
 
+// What varies in a command's topic is an application property of the command.
+Result<std::string> BrokerWatch::topic_for(std::size_t device, const Command& command) const {
+  const auto pattern = TopicPattern::parse(*devices_[device].mqtt->command);
+  if (!pattern) return fail(pattern.error());
+  return pattern->fill(command.properties);
+}
+
 Outgoing BrokerWatch::to_outgoing(PublishOrder& order) const {
   const auto& map = *devices_[order.device].mqtt;
   auto& command = order.command;
   Outgoing out;
-  out.topic = *map.command;
+  out.topic = topic_for(order.device, command).value_or(std::string());
   out.correlation = command.wire_id();
-  out.payload = std::move(command.body);
+  out.payload = map.command_payload.empty() ? std::move(command.body) : wrapped(devices_[order.device], command);
   out.content_type = std::move(command.content_type);
   out.response_topic = map.command_reply.value_or(std::string());
   out.properties = std::move(command.properties);

@@ -10,6 +10,7 @@
 #include "adapters/mqtt/events.h"
 #include "adapters/mqtt/log_limit.h"
 #include "adapters/mqtt/presence_watch.h"
+#include "adapters/mqtt/topic_table.h"
 #include "gateway/base/backoff.h"
 #include "gateway/base/guarded.h"
 #include "gateway/base/metrics.h"
@@ -29,8 +30,8 @@ struct LinkStatus {
 class BrokerWatch {
  public:
   BrokerWatch(std::string adapter, std::string broker, const std::vector<DeviceMap>& devices,
-              const std::vector<std::string>& topics, const Clock& clock, Metrics& metrics, EventQueue& events,
-              JobQueue& jobs, DeviceNotes& notes, ArrivalGate& gate, Ingress& ingress);
+              const std::vector<Subscription>& topics, bool retained_come_again, const Clock& clock, Metrics& metrics,
+              EventQueue& events, JobQueue& jobs, DeviceNotes& notes, ArrivalGate& gate, Ingress& ingress);
 
   // Until StopAsked; it ends with the last job for the mqtt thread and no more calls into Ingress.
   void run();
@@ -52,6 +53,7 @@ class BrokerWatch {
   void on(const PublishAnswered& event);
   void on(const PublishFailed& event);
   void on(const ReplyCame& event);
+  void on(const PresenceSaid& event);
   void on(const HeardAgain& event);
   void on(const StopAsked& event);
 
@@ -61,12 +63,14 @@ class BrokerWatch {
   void send_orders();
   void lose(const std::string& why);
   void become_up();
+  [[nodiscard]] Result<std::string> topic_for(std::size_t device, const Command& command) const;
   [[nodiscard]] Outgoing to_outgoing(PublishOrder& order) const;
 
   const std::string adapter_;
   const std::string broker_;
   const std::vector<DeviceMap>& devices_;
-  const std::vector<std::string>& topics_;
+  const std::vector<Subscription>& topics_;
+  const bool retained_come_again_;
   const Clock& clock_;
   EventQueue& events_;
   JobQueue& jobs_;
@@ -89,6 +93,7 @@ class BrokerWatch {
   SteadyTime patience_ = kNever;
   bool session_present_ = false;
   bool was_up_ = false;
+  bool subscribed_ = false;  // all of them, once in this process
   std::size_t answers_missing_ = 0;
   std::string refused_topic_;
   std::optional<SteadyTime> stop_by_;

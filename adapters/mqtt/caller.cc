@@ -3,7 +3,7 @@
 
 namespace trunkline::mqtt {
 
-Caller::Caller(OptionsSource options, const std::vector<std::string>& topics, JobQueue& jobs, EventQueue& events,
+Caller::Caller(OptionsSource options, const std::vector<Subscription>& topics, JobQueue& jobs, EventQueue& events,
                SessionEvents& session_events, const ArrivalGate& gate)
     : options_(std::move(options)),
       topics_(topics),
@@ -41,7 +41,7 @@ void Caller::carry_out(const OpenSession& job) {
 void Caller::carry_out(const Subscribe& job) {
   if (!is_open(job.epoch)) return;
   for (std::size_t place = 0; place < topics_.size(); ++place) {
-    if (auto sent = session_->subscribe(place, topics_[place]); !sent) {
+    if (auto sent = session_->subscribe(place, topics_[place].filter, topics_[place].state); !sent) {
       session_events_.lost(job.epoch, sent.error().message);
       return;
     }

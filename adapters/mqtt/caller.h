@@ -7,6 +7,7 @@
 
 #include "adapters/mqtt/arrival_gate.h"
 #include "adapters/mqtt/events.h"
+#include "adapters/mqtt/topic_table.h"
 #include "gateway/base/result.h"
 
 namespace trunkline::mqtt {
@@ -17,7 +18,7 @@ class Caller {
  public:
   // `options` is asked anew for every connection, so that a changed password file counts.
   using OptionsSource = std::function<Result<SessionOptions>()>;
-  Caller(OptionsSource options, const std::vector<std::string>& topics, JobQueue& jobs, EventQueue& events,
+  Caller(OptionsSource options, const std::vector<Subscription>& topics, JobQueue& jobs, EventQueue& events,
          SessionEvents& session_events, const ArrivalGate& gate);
 
   // Until Quit; afterwards no callback of Paho runs or will run.
@@ -32,7 +33,7 @@ class Caller {
   [[nodiscard]] bool is_open(std::uint64_t epoch) const { return session_ && epoch_ == epoch; }
 
   OptionsSource options_;
-  const std::vector<std::string>& topics_;
+  const std::vector<Subscription>& topics_;
   JobQueue& jobs_;
   EventQueue& events_;
   SessionEvents& session_events_;

@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <deque>
 #include <memory>
+#include <optional>
 #include <string>
 #include <variant>
 #include <vector>
@@ -55,6 +56,12 @@ struct ReplyCame {
   std::size_t device = 0;
   Reply reply;
 };
+// What a presence topic says of devices; nothing: it was cleared, so nobody knows.
+struct PresenceSaid {
+  std::vector<std::size_t> devices;
+  bool bridge = false;
+  std::optional<bool> online;
+};
 struct HeardAgain {
   std::size_t device = 0;
 };
@@ -62,7 +69,7 @@ struct StopAsked {
   SteadyTime deadline;
 };
 using Event = std::variant<CommandCame, SessionUp, SessionLost, SubscribeSent, SubscribeAnswered, PublishHanded,
-                           PublishAnswered, PublishFailed, ReplyCame, HeardAgain, StopAsked>;
+                           PublishAnswered, PublishFailed, ReplyCame, PresenceSaid, HeardAgain, StopAsked>;
 using EventQueue = WaitQueue<Event>;
 
 // What the mqtt thread is asked to do with Paho.

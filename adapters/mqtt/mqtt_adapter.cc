@@ -86,9 +86,9 @@ class MqttAdapter::Runtime final : public mqtt::SessionEvents {
     if (auto options = session_options(); !options) return fail(options.error());
 
     arrivals_.emplace(mqtt::Arrivals::Place{name_, settings_.broker.port}, devices_, topics_, clock_, metrics_, events_,
-                      notes_, gate_, ingress);
-    watch_.emplace(name_, settings_.broker.text(), devices_, topics_.subscriptions(), clock_, metrics_, events_, jobs_,
-                   notes_, gate_, ingress);
+                      notes_, unknown_, gate_, ingress);
+    watch_.emplace(name_, settings_.broker.text(), devices_, topics_.subscriptions(), settings_.version == "3.1.1",
+                   clock_, metrics_, events_, jobs_, notes_, gate_, ingress);
     caller_.emplace([this] { return session_options(); }, topics_.subscriptions(), jobs_, events_, *this, gate_);
     caller_thread_ = mqtt::named_thread("mqtt", [this] { caller_->run(); });
     watch_thread_ = mqtt::named_thread("mqtt-watch", [this] { watch_->run(); });
@@ -120,6 +120,7 @@ class MqttAdapter::Runtime final : public mqtt::SessionEvents {
     const auto link = watch_ ? watch_->status() : mqtt::LinkStatus{};
     out.healthy = link.healthy;
     out.detail = link.detail;
+    out.unknown_topics = unknown_.sample();
     for (std::size_t i = 0; i < devices_.size(); ++i) {
       AdapterDeviceStatus device;
       device.device = devices_[i].id.text();
@@ -155,6 +156,9 @@ class MqttAdapter::Runtime final : public mqtt::SessionEvents {
     out.user = settings_.user;
     out.ca_file = settings_.ca_file;
     out.tls = settings_.tls;
+    out.cert = settings_.cert;
+    out.key = settings_.key;
+    out.v311 = settings_.version == "3.1.1";
     out.keep_alive = settings_.keep_alive;
     if (!settings_.password_file.empty()) {
       auto password = mqtt::read_password(settings_.password_file);
@@ -177,6 +181,7 @@ class MqttAdapter::Runtime final : public mqtt::SessionEvents {
   mqtt::EventQueue events_;
   mqtt::JobQueue jobs_;
   mqtt::DeviceNotes notes_;
+  mqtt::UnknownTopics unknown_;
   mqtt::ArrivalGate gate_;
   std::optional<mqtt::Arrivals> arrivals_;
   std::optional<mqtt::BrokerWatch> watch_;

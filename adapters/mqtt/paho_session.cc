@@ -130,6 +130,7 @@ class PahoSession::Client {
   Client(const SessionOptions& options, std::uint64_t epoch, SessionEvents& events)
       : epoch_(epoch),
         events_(events),
+        v311_(options.v311),
         on_connect_([this](const ::mqtt::token& token) { connected(token); },
                     [this](const ::mqtt::token& token) {
                       events_.lost(epoch_, failure_text(token, tls_error_.with([](auto& text) { return text; })));
@@ -143,37 +144,50 @@ class PahoSession::Client {
                       events_.publish_failed(from_context(token), static_cast<unsigned>(token.get_reason_code()),
                                              failure_text(token, {}));
                     }),
-        client_(options.uri, options.client_id, ::mqtt::create_options(MQTTVERSION_5)) {
+        client_(options.uri, options.client_id,
+                ::mqtt::create_options(options.v311 ? MQTTVERSION_3_1_1 : MQTTVERSION_5)) {
     // Before connect: what waits in the broker's session arrives right after the CONNACK.
     client_.set_connection_lost_handler(
         [this](const std::string&) { events_.lost(epoch_, "closed by the broker or the network"); });
-    client_.set_disconnected_handler([this](const ::mqtt::properties&, ::mqtt::ReasonCode reason) {
-      events_.lost(epoch_, "the broker disconnects with \"" + reason_name(reason) + "\"");
-    });
+    if (!v311_)
+      client_.set_disconnected_handler([this](const ::mqtt::properties&, ::mqtt::ReasonCode reason) {
+        events_.lost(epoch_, "the broker disconnects with \"" + reason_name(reason) + "\"");
+      });
     client_.set_message_callback([this](const ::mqtt::const_message_ptr& message) { arrived(*message); });
     client_.connect(connect_options(options), nullptr, on_connect_);
   }
 
-  void subscribe(std::size_t place, const std::string& topic) {
+  void subscribe(std::size_t place, const std::string& topic, bool retained_again) {
+    if (v311_) {
+      client_.subscribe(topic, kAtLeastOnce, to_context(place), on_subscribe_);
+      return;
+    }
     // No local: what we publish ourselves never comes back. Retained messages only for a subscription that is new, so
     // that a reconnection does not repeat them. One topic a packet: with a list Paho C++ 1.2.0 loses the options and
     // reads through a null pointer.
-    const ::mqtt::subscribe_options options(true, false, ::mqtt::subscribe_options::SEND_RETAINED_ON_NEW);
+    const ::mqtt::subscribe_options options(true, false,
+                                            retained_again ? ::mqtt::subscribe_options::SEND_RETAINED_ON_SUBSCRIBE
+                                                           : ::mqtt::subscribe_options::SEND_RETAINED_ON_NEW);
     client_.subscribe(topic, kAtLeastOnce, to_context(place), on_subscribe_, options);
   }
 
   void publish(std::uint64_t ticket, const Outgoing& message) {
-    client_.publish(
-        ::mqtt::message::create(message.topic, message.payload, kAtLeastOnce, false, to_properties(message)),
-        to_context(ticket), on_publish_);
+    client_.publish(::mqtt::message::create(message.topic, message.payload, kAtLeastOnce, false,
+                                            v311_ ? ::mqtt::properties() : to_properties(message)),
+                    to_context(ticket), on_publish_);
   }
 
  private:
   ::mqtt::connect_options connect_options(const SessionOptions& options) {
     ::mqtt::connect_options out;
-    out.set_mqtt_version(MQTTVERSION_5);
-    out.set_clean_start(false);
-    out.set_properties({{::mqtt::property::SESSION_EXPIRY_INTERVAL, static_cast<std::int32_t>(kNeverExpires)}});
+    if (v311_) {
+      out.set_mqtt_version(MQTTVERSION_3_1_1);
+      out.set_clean_session(false);
+    } else {
+      out.set_mqtt_version(MQTTVERSION_5);
+      out.set_clean_start(false);
+      out.set_properties({{::mqtt::property::SESSION_EXPIRY_INTERVAL, static_cast<std::int32_t>(kNeverExpires)}});
+    }
     out.set_automatic_reconnect(false);
     out.set_connect_timeout(kConnectTimeout);
     out.set_keep_alive_interval(
@@ -185,6 +199,10 @@ class PahoSession::Client {
     if (options.tls) {
       ::mqtt::ssl_options tls;
       if (!options.ca_file.empty()) tls.set_trust_store(options.ca_file);
+      if (!options.cert.empty()) {
+        tls.set_key_store(options.cert);
+        tls.set_private_key(options.key);
+      }
       tls.set_enable_server_cert_auth(true);
       tls.set_verify(true);
       tls.set_error_handler([this](const std::string& text) {
@@ -203,6 +221,7 @@ class PahoSession::Client {
 
   std::uint64_t epoch_;
   SessionEvents& events_;
+  bool v311_;
   Guarded<std::string> tls_error_;
   Listener on_connect_;
   Listener on_subscribe_;
@@ -224,8 +243,8 @@ Result<std::unique_ptr<PahoSession>> PahoSession::open(const SessionOptions& opt
 PahoSession::PahoSession(std::unique_ptr<Client> client) : client_(std::move(client)) {}
 PahoSession::~PahoSession() = default;
 
-Result<void> PahoSession::subscribe(std::size_t place, const std::string& topic) {
-  return guarded_call("subscribe", [&] { client_->subscribe(place, topic); });
+Result<void> PahoSession::subscribe(std::size_t place, const std::string& topic, bool retained_again) {
+  return guarded_call("subscribe", [&] { client_->subscribe(place, topic, retained_again); });
 }
 
 Result<void> PahoSession::publish(std::uint64_t ticket, const Outgoing& message) {

@@ -20,7 +20,10 @@ struct SessionOptions {
   std::string user;
   Secret password;
   std::string ca_file;  // empty: the system's store
+  std::string cert;     // our own certificate and its key, if the broker wants one
+  std::string key;
   bool tls = false;
+  bool v311 = false;  // MQTT 3.1.1: no properties, no reasons
   Milliseconds keep_alive{30'000};
 };
 
@@ -58,9 +61,9 @@ class SessionEvents {
 };
 
 // One connection to a broker and the Paho client behind it, which is never used for a second one: what a lost
-// connection left in Paho's memory must not be sent later. MQTT 5, no clean start, session expiry never, no Paho
-// persistence, no reconnection of Paho's. Owned and called by the mqtt thread only; each call may block while a message
-// is held. Nothing throws. The destructor says goodbye to the broker, if it is there, and ends all events.
+// connection left in Paho's memory must not be sent later. MQTT 5 or 3.1.1, no clean start, session expiry never, no
+// Paho persistence, no reconnection of Paho's. Owned and called by the mqtt thread only; each call may block while a
+// message is held. Nothing throws. The destructor says goodbye to the broker, if it is there, and ends all events.
 class PahoSession {
  public:
   static Result<std::unique_ptr<PahoSession>> open(const SessionOptions& options, std::uint64_t epoch,
@@ -69,8 +72,8 @@ class PahoSession {
   PahoSession(const PahoSession&) = delete;
   PahoSession& operator=(const PahoSession&) = delete;
 
-  // QoS 1, answered by `subscribed` with this place.
-  Result<void> subscribe(std::size_t place, const std::string& topic);
+  // QoS 1, answered by `subscribed` with this place. `retained_again`: also when the subscription stands already.
+  Result<void> subscribe(std::size_t place, const std::string& topic, bool retained_again);
 
   // QoS 1, not retained, answered by `published` or `publish_failed`, unless the connection is lost before.
   Result<void> publish(std::uint64_t ticket, const Outgoing& message);

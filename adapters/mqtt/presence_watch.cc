@@ -11,13 +11,23 @@ constexpr int kMissedBeats = 3;
 
 PresenceWatch::PresenceWatch(std::vector<std::optional<Milliseconds>> expect_every) {
   devices_.reserve(expect_every.size());
-  for (const auto& beat : expect_every) devices_.push_back({beat, std::nullopt, Presence::away});
+  for (const auto& beat : expect_every) devices_.push_back({beat, std::nullopt});
 }
 
 void PresenceWatch::set_broker(bool connected) {
   if (connected_ == connected) return;
   connected_ = connected;
   all_touched_ = true;
+}
+
+void PresenceWatch::said(std::size_t device, std::optional<bool> online) {
+  devices_[device].gone = online == false;
+  touched_.push_back(device);
+}
+
+void PresenceWatch::bridge_said(std::size_t device, std::optional<bool> online) {
+  devices_[device].bridge_gone = online == false;
+  touched_.push_back(device);
 }
 
 void PresenceWatch::heard(std::size_t device, SteadyTime when) {
@@ -50,6 +60,7 @@ std::vector<PresenceWatch::Change> PresenceWatch::tick(SteadyTime now) {
 
 Presence PresenceWatch::judge(const Device& device, SteadyTime now) const {
   if (!connected_) return Presence::away;
+  if (device.gone || device.bridge_gone) return Presence::away;
   if (!device.expect_every) return Presence::reachable;
   const bool lately = device.heard && now < *device.heard + kMissedBeats * *device.expect_every;
   return lately ? Presence::reachable : Presence::away;

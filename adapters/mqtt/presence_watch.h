@@ -10,8 +10,9 @@
 
 namespace trunkline::mqtt {
 
-// Which devices can be reached (C-02): those of a broker that we are connected to, unless they have a beat
-// (expect_every) and were silent for three of them. Pure.
+// Which devices can be reached (C-02): those of a broker that we are connected to, unless their last will or that of
+// their bridge says that they are gone, or they have a beat (expect_every) and were silent for three of them. What
+// wills said outlives a lost connection: the broker's session brings what changed meanwhile. Pure.
 class PresenceWatch {
  public:
   struct Change {
@@ -22,6 +23,9 @@ class PresenceWatch {
   explicit PresenceWatch(std::vector<std::optional<Milliseconds>> expect_every);
 
   void set_broker(bool connected);
+  // Nothing: it is not known any more.
+  void said(std::size_t device, std::optional<bool> online);
+  void bridge_said(std::size_t device, std::optional<bool> online);
   void heard(std::size_t device, SteadyTime when);
 
   // What changed since the last call; everybody starts as away.
@@ -37,6 +41,8 @@ class PresenceWatch {
     std::optional<Milliseconds> expect_every;
     std::optional<SteadyTime> heard;
     Presence presence = Presence::away;
+    bool gone = false;         // says its will
+    bool bridge_gone = false;  // says the will of its bridge
   };
   [[nodiscard]] Presence judge(const Device& device, SteadyTime now) const;
 

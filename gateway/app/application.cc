@@ -30,10 +30,12 @@
 #include "gateway/base/log.h"
 #include "gateway/base/metrics.h"
 #include "gateway/hub/hub_link.h"
+#include "gateway/mapping/family.h"
 #include "gateway/ops/control.h"
 #include "gateway/ops/control_server.h"
 #include "gateway/ops/service_manager.h"
 #include "gateway/pipeline/intake.h"
+#include "gateway/pipeline/shaping_ingress.h"
 #include "gateway/pipeline/store_thread.h"
 #include "identity/directory.h"
 #include "identity/identity_store.h"
@@ -45,6 +47,7 @@ namespace asio = boost::asio;
 
 // A thread that has not answered by then is reported as stalled.
 constexpr std::chrono::seconds kAnswerLimit{2};
+constexpr std::chrono::milliseconds kGroupRaster{100};
 constexpr Milliseconds kStopAdapters{3000};
 constexpr Milliseconds kStopHub{5000};
 
@@ -74,7 +77,8 @@ class Application final : private ops::Control {
         hub_({clock_, metrics_, store_thread_, live_, capacity_, directory_}, link_options(), multiplexer_options(),
              random_seed()),
         intake_(store_thread_, live_, capacity_, sizer_, clock_, metrics_, spool_->run(),
-                [this](const DeviceId& device, Presence presence) { hub_.presence(device, presence); }) {}
+                [this](const DeviceId& device, Presence presence) { hub_.presence(device, presence); }),
+        shaping_(intake_, settings_.devices, clock_, metrics_) {}
 
   int run();
 
@@ -119,6 +123,7 @@ class Application final : private ops::Control {
   Result<void> start();
   void stop();
   void feed_watchdog();
+  void end_groups();
   void look(std::function<void(const Snapshot&)> done);
 
   void status(std::function<void(std::string)> done) override;
@@ -141,9 +146,11 @@ class Application final : private ops::Control {
   StoreThread store_thread_;
   HubLoop hub_;
   Intake intake_;
+  ShapingIngress shaping_;
   std::vector<std::unique_ptr<Adapter>> adapters_;
   asio::io_context io_{1};
   asio::steady_timer watchdog_{io_};
+  asio::steady_timer groups_{io_};
   std::unique_ptr<ops::ControlServer> control_;
   std::unique_ptr<ops::HttpServer> http_;
   std::atomic<bool> damaged_ = false;  // the spool's file, while in use
@@ -181,7 +188,7 @@ Result<void> Application::add_devices() {
     std::string_view name = map.tcp ? "tcp" : map.coap ? "coap" : "mqtt";
     const std::string broker = map.mqtt ? map.mqtt->broker : "";
     for (auto& adapter : adapters_) {
-      if (adapter->name() == name || (map.mqtt && adapter->name() == "mqtt:" + broker)) return adapter.get();
+      if (adapter->name() == name || (map.mqtt && adapter->name() == "mqtt-" + broker)) return adapter.get();
     }
     return nullptr;
   };
@@ -231,7 +238,7 @@ Result<void> Application::start() {
   store_thread_.start();
   hub_.start();
   for (auto& adapter : adapters_) {
-    if (auto started = adapter->start(intake_); !started) return fail(started.error().in(adapter->name()));
+    if (auto started = adapter->start(shaping_); !started) return fail(started.error().in(adapter->name()));
   }
   log::info("gateway_started", {{"version", TRUNKLINE_VERSION},
                                 {"hub", settings_.hub.host},
@@ -256,6 +263,7 @@ int Application::run() {
   } else {
     ops::notify_ready(std::to_string(settings_.devices.size()) + " devices, hub " + settings_.hub.host);
     feed_watchdog();
+    if (shaping_.groups()) end_groups();
     io_.run();
   }
   ops::notify_stopping();
@@ -266,6 +274,7 @@ int Application::run() {
 void Application::stop() {
   const auto begin = clock_.steady();
   for (auto& adapter : adapters_) adapter->stop(begin + kStopAdapters);
+  shaping_.tick(true);
   intake_.close();
   hub_.stop(clock_.steady() + kStopHub);
   store_thread_.stop();
@@ -285,6 +294,15 @@ void Application::feed_watchdog() {
   watchdog_.expires_after(*interval);
   watchdog_.async_wait([this](boost::system::error_code failed) {
     if (!failed) feed_watchdog();
+  });
+}
+
+// Groups of values end on a raster of time.
+void Application::end_groups() {
+  shaping_.tick();
+  groups_.expires_after(kGroupRaster);
+  groups_.async_wait([this](boost::system::error_code failed) {
+    if (!failed) end_groups();
   });
 }
 
@@ -391,6 +409,18 @@ int run(const std::string& config_file) {
   if (!spool) {
     std::cerr << "trunkline: spool: " << spool.error().message << '\n';
     return 1;
+  }
+  const auto all = (*identities)->all();
+  if (!all) {
+    std::cerr << "trunkline: identity store: " << all.error().message << '\n';
+    return 1;
+  }
+  std::vector<DeviceId> known;
+  for (const auto& identity : *all) known.push_back(identity.device);
+  auto expanded = expand_families(std::move(loaded.settings.devices), loaded.settings.families, known);
+  loaded.settings.devices = std::move(expanded.devices);
+  for (const auto& note : expanded.warnings) {
+    log::warning("family_incomplete", {{"file", note.place.file}, {"line", note.place.line}, {"error", note.message}});
   }
   int status = 1;
   {

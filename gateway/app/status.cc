@@ -181,7 +181,10 @@ std::string to_json(const Snapshot& snapshot, const config::Settings& settings, 
   std::map<std::string_view, std::pair<const AdapterStatus*, const AdapterDeviceStatus*>> heard;
   json::array adapters;
   for (const auto& adapter : snapshot.adapters) {
-    adapters.push_back({{"name", adapter.name}, {"healthy", adapter.healthy}, {"detail", adapter.detail}});
+    json::object row{{"name", adapter.name}, {"healthy", adapter.healthy}, {"detail", adapter.detail}};
+    if (!adapter.unknown_topics.empty())
+      row["unknown_topics"] = json::array(adapter.unknown_topics.begin(), adapter.unknown_topics.end());
+    adapters.push_back(std::move(row));
     for (const auto& device : adapter.devices) heard[device.device] = {&adapter, &device};
   }
   out["adapters"] = std::move(adapters);

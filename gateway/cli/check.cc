@@ -7,10 +7,32 @@
 #include "config/settings.h"
 #include "gateway/base/json.h"
 #include "gateway/cli/commands.h"
+#include "gateway/mapping/family.h"
 #include "identity/identity_store.h"
 
 namespace trunkline::cli {
 namespace {
+
+// Families become devices, and what a broker or MQTT itself makes of them is said.
+void expand(config::Loaded& loaded, const std::vector<identity::Identity>& all) {
+  std::vector<DeviceId> known;
+  for (const auto& identity : all) known.push_back(identity.device);
+  auto expanded = expand_families(std::move(loaded.settings.devices), loaded.settings.families, known);
+  loaded.settings.devices = std::move(expanded.devices);
+  for (auto& note : expanded.warnings) loaded.warnings.push_back({std::move(note.place), std::move(note.message)});
+}
+
+// The MQTT library hides the reason of a PUBACK, so "nobody subscribed" (0x10) looks like success.
+void name_blind_spots(config::Loaded& loaded) {
+  const auto look = [&loaded](const DeviceMap& map, const std::string& who) {
+    if (!map.mqtt || !map.mqtt->command || map.command_done != CommandDone::acknowledged) return;
+    loaded.warnings.push_back({map.place, who +
+                                              ": command_done = \"acknowledged\" also counts a command that the broker "
+                                              "took while nobody listened; map mqtt.command_reply where that matters"});
+  };
+  for (const auto& map : loaded.settings.devices) look(map, "device " + map.id.text());
+  for (const auto& family : loaded.settings.families) look(family.prototype, "family " + family.id);
+}
 
 // Adds what only the identity store can tell. A store that is not there yet is not made by a look at it.
 std::size_t check_identities(config::Loaded& loaded) {
@@ -23,6 +45,7 @@ std::size_t check_identities(config::Loaded& loaded) {
       loaded.problems.push_back({{file, 0, 0}, all.error().message});
       return 0;
     }
+    expand(loaded, *all);
     for (const auto& identity : *all) {
       if (identity.enabled) known.insert(identity.device.text());
     }
@@ -58,6 +81,7 @@ json::array to_json(const std::vector<config::Problem>& problems) {
 int check(const Place& place, bool as_json, const Streams& streams) {
   auto loaded = config::load(place.config);
   std::size_t identities = 0;
+  name_blind_spots(loaded);
   if (loaded.paths_usable) identities = check_identities(loaded);
   const bool good = loaded.problems.empty();
   std::size_t mqtt = 0, coap = 0, tcp = 0;

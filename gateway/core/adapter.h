@@ -47,6 +47,7 @@ struct AdapterStatus {
   bool healthy = false;  // it can receive from devices now
   std::string detail;    // one line: why not, or what it listens on
   std::vector<AdapterDeviceStatus> devices;
+  std::vector<std::string> unknown_topics{};  // a bounded sample of where somebody speaks whom no map knows
 };
 
 // One southbound protocol. Owned by the composition root. start, stop and deliver are called from its threads or the

@@ -2,13 +2,16 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <string>
 #include <vector>
 
 #include "gateway/base/clock.h"
 #include "gateway/core/device_id.h"
+#include "gateway/core/message.h"
 #include "gateway/core/priority.h"
+#include "gateway/mapping/payload_map.h"
 
 namespace trunkline {
 
@@ -33,11 +36,43 @@ enum class OnFull {
   drop_oldest,  // the device's oldest waiting message makes room, counted as dropped
 };
 
+// What becomes of retained messages that a broker brings at the subscription: they are state, not news.
+enum class Retained {
+  state,    // sent up with the property retained=true; the default
+  drop,     // acknowledged and counted
+  forward,  // as if they were new
+};
+
+// A topic that says whether something is there, such as a last will.
+struct MqttPresence {
+  std::string topic;
+  std::string online = "online";  // the payload, or the member "state" of a JSON object
+  std::string offline = "offline";
+};
+
+// Which of the devices that share a topic speaks, as the payload says (I-02: only where the map says so).
+struct PayloadKey {
+  std::string pointer;  // RFC 6901
+  std::string value;
+};
+
+// Topics are patterns (topic_pattern.h): what a family does not know of its member stays a capture. In the command's
+// topic it is filled by the command's application property of that name.
 struct MqttMap {
-  std::string broker;                        // name of the [[mqtt]] table, "default" for a plain [mqtt]
-  std::string telemetry;                     // topic
-  std::optional<std::string> command;        // topic to publish on
-  std::optional<std::string> command_reply;  // topic on which the device says that it is done
+  std::string broker;                         // name of the [[mqtt]] table, "default" for a plain [mqtt]
+  std::string telemetry;                      // topic
+  std::optional<std::string> command;         // topic to publish on
+  std::optional<std::string> command_reply;   // topic on which the device says that it is done
+  std::vector<std::string> more_telemetry{};  // further topics
+  std::optional<MqttPresence> presence{};     // of the device
+  std::optional<MqttPresence> bridge{};       // of what stands between it and the broker
+  std::string command_payload{};  // template: {payload} {object} {id} {device} and captures; empty: as it is
+  Retained retained = Retained::state;
+  std::vector<std::string> ignore{};  // topics that mean nothing here though a wider one would match
+  // What to subscribe to for the whole family instead of the topics themselves, and that for its presence.
+  std::vector<std::string> filters{};
+  std::vector<std::string> state_filters{};
+  std::optional<PayloadKey> key{};
 };
 
 struct CoapMap {
@@ -80,6 +115,8 @@ struct DeviceMap {
   std::optional<std::uint64_t> max_messages{};  // waiting and dead letters together
   std::optional<Milliseconds> max_age{};        // instead of the gateway's
   std::optional<OnFull> on_full{};              // unset: refuse, and drop_newest for MQTT (D-06)
+  std::shared_ptr<const PayloadMap> shape{};    // null: bytes pass untouched
+  std::vector<Property> captures{};             // of a family's member: what its id says
   std::optional<MqttMap> mqtt{};
   std::optional<CoapMap> coap{};
   std::optional<TcpMap> tcp{};

@@ -268,6 +268,10 @@ Verdict Shaper::take(Telemetry& telemetry, SteadyTime now) {
   return state_->shape(telemetry, captures, now);
 }
 
+void Shaper::forget(const std::string& channel) {
+  state_->last.erase(state_->map->merge ? std::string() : channel);
+}
+
 SteadyTime Shaper::deadline() const {
   return state_->group ? state_->group_ends : kNever;
 }

@@ -36,6 +36,9 @@ class Shaper {
   // Turns `telemetry` into what goes up. Its `captures` and `channel` are used up.
   Verdict take(Telemetry& telemetry, SteadyTime now);
 
+  // The last message of that channel was not taken after all: the next one is news again.
+  void forget(const std::string& channel);
+
   // When the open group ends; kNever without one.
   [[nodiscard]] SteadyTime deadline() const;
   // The group that has ended by now.

@@ -106,6 +106,21 @@ std::optional<std::string> Template::match(std::string_view text, std::string_vi
   return found;
 }
 
+std::vector<std::string> Template::names_in(std::string_view text) {
+  std::vector<std::string> out;
+  for (std::size_t i = 0; i < text.size(); ++i) {
+    if (i + 1 < text.size() && text[i] == text[i + 1] && (text[i] == '{' || text[i] == '}')) {
+      ++i;
+    } else if (text[i] == '{') {
+      const auto close = text.find('}', i);
+      if (close == std::string_view::npos) break;
+      out.emplace_back(text.substr(i + 1, close - i - 1));
+      i = close;
+    }
+  }
+  return out;
+}
+
 bool Template::has(std::string_view name) const {
   return std::any_of(parts_.begin(), parts_.end(),
                      [name](const Part& part) { return part.field && part.text == name; });

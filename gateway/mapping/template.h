@@ -37,6 +37,9 @@ class Template {
   // The same for every field at once, in their order.
   [[nodiscard]] std::optional<std::vector<Property>> match_all(std::string_view text) const;
 
+  // Every name that stands in braces in `text`, in order, whether allowed or not.
+  static std::vector<std::string> names_in(std::string_view text);
+
   [[nodiscard]] bool has(std::string_view name) const;
 
  private:

@@ -37,7 +37,8 @@ Result<void> add_literals(std::string_view text, std::vector<Level>& into) {
   return {};
 }
 
-Result<void> add_level(std::string_view level, bool last, const Captures& known, std::vector<Level>& into) {
+Result<void> add_level(std::string_view level, bool last, const Captures& known, std::span<const std::string> later,
+                       std::vector<Level>& into) {
   if (level == "+") {
     into.push_back({Kind::one, {}});
     return {};
@@ -57,6 +58,14 @@ Result<void> add_level(std::string_view level, bool last, const Captures& known,
                   "has a field {" + std::string(name) + "}; a name is made of small letters, digits and _");
     }
     into.push_back({several ? Kind::several : Kind::one, std::string(name)});
+    return {};
+  }
+  const auto missing = [&](const std::string& field) {
+    return find_capture(known, field) == nullptr && std::find(later.begin(), later.end(), field) != later.end();
+  };
+  const auto fields = Template::names_in(level);
+  if (std::any_of(fields.begin(), fields.end(), missing)) {
+    into.push_back({Kind::partial, std::string(level)});
     return {};
   }
   std::vector<std::string_view> names;
@@ -100,17 +109,19 @@ const std::string* find_capture(const Captures& captures, std::string_view name)
   return nullptr;
 }
 
-Result<TopicPattern> TopicPattern::parse(std::string_view text, const Captures& known) {
+Result<TopicPattern> TopicPattern::parse(std::string_view text, const Captures& known,
+                                         std::span<const std::string> later) {
   TopicPattern out;
   if (text.empty()) return fail(ErrorCode::invalid, "is empty");
   if (text.size() > kMaxLength) return fail(ErrorCode::invalid, "is longer than 65535 bytes; shorten it");
   if (!is_utf8(text)) return fail(ErrorCode::invalid, "is not valid UTF-8; write it in UTF-8");
+  if (text.find('\0') != std::string_view::npos) return fail(ErrorCode::invalid, "has U+0000 in it; remove it");
   if (std::any_of(text.begin(), text.end(), [](char c) { return static_cast<unsigned char>(c) < 0x20; })) {
     return fail(ErrorCode::invalid, "has a control character in it; remove it");
   }
   for (bool last = false; !last;) {
     const auto level = take_level(text, last);
-    if (auto added = add_level(level, last, known, out.levels_); !added) return fail(added.error());
+    if (auto added = add_level(level, last, known, later, out.levels_); !added) return fail(added.error());
   }
   if (out.levels_.front().kind == Kind::literal && out.levels_.front().text.starts_with('$')) {
     return fail(ErrorCode::invalid, "starts with $, which belongs to the broker; use another topic");
@@ -130,7 +141,7 @@ std::string TopicPattern::filter() const {
   for (const auto& level : levels_) {
     if (&level != &levels_.front()) out += '/';
     if (level.kind == Kind::several || level.kind == Kind::rest) return out + '#';
-    out += level.kind == Kind::one ? "+" : level.text;
+    out += level.kind == Kind::literal ? level.text : "+";
   }
   return out;
 }
@@ -143,7 +154,7 @@ Result<std::string> TopicPattern::fill(const Captures& values) const {
       out += level.text;
       continue;
     }
-    const auto* value = find_capture(values, level.text);
+    const auto* value = level.kind == Kind::partial ? nullptr : find_capture(values, level.text);
     if (level.text.empty() || value == nullptr || value->empty()) {
       return fail(ErrorCode::not_found, "there is no value for {" + level.text + "}");
     }
@@ -167,6 +178,12 @@ std::string TopicPattern::text() const {
     if (&level != &levels_.front()) out += '/';
     switch (level.kind) {
       case Kind::literal:
+        for (const char c : level.text) {
+          out += c;
+          if (c == '{' || c == '}') out += c;
+        }
+        break;
+      case Kind::partial:
         out += level.text;
         break;
       case Kind::one:

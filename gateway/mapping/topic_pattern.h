@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -24,16 +25,17 @@ class TopicPattern {
   static constexpr std::size_t kMaxLevels = 64;
 
   struct Level {
-    enum class Kind { literal, one, several, rest };
+    enum class Kind { literal, partial, one, several, rest };
     Kind kind = Kind::literal;
-    std::string text;  // the literal, or the capture's name ("" for + and #)
+    std::string text;  // the literal, the capture's name ("" for + and #), or the level as written
     friend bool operator==(const Level&, const Level&) = default;
   };
 
   // Fields whose name is in `known` are filled in, as part of a level too ("x-{device}"); a known value may hold
   // slashes. "{{" and "}}" are the braces. invalid: what MQTT 5.0 section 4.7 forbids, or a field within a level that
-  // is not known.
-  static Result<TopicPattern> parse(std::string_view text, const Captures& known = {});
+  // is not known, unless it is one of `later`: then the pattern is only good for its filter until that is known too.
+  static Result<TopicPattern> parse(std::string_view text, const Captures& known = {},
+                                    std::span<const std::string> later = {});
 
   // The filter to subscribe with; it may match more than the pattern does.
   [[nodiscard]] std::string filter() const;
@@ -44,7 +46,7 @@ class TopicPattern {
 
   [[nodiscard]] bool is_exact() const;
   [[nodiscard]] const std::vector<Level>& levels() const { return levels_; }
-  // As written, captures included.
+  // As written, captures included: it can be parsed again.
   [[nodiscard]] std::string text() const;
 
   // Is there an address that both match?

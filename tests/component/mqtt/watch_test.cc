@@ -45,7 +45,7 @@ struct WatchBench {
   std::deque<mqtt::Job> waiting;
   mqtt::DeviceNotes notes = mqtt::DeviceNotes(2);
   mqtt::ArrivalGate gate;
-  mqtt::BrokerWatch watch{"mqtt", "127.0.0.1:1", devices, topics.subscriptions(), clock, metrics, events, jobs,
+  mqtt::BrokerWatch watch{"mqtt", "127.0.0.1:1", devices, topics.subscriptions(), false, clock, metrics, events, jobs,
                           notes,  gate,          ingress};
   std::thread thread;
 };

@@ -133,7 +133,7 @@ trunkline.toml:17:1: unknown key "colour" in status; remove it
 trunkline.toml:18:2: unknown key "sppol"; did you mean "spool"?
 trunkline.toml:19:1: coap.listen is missing; add it to this table
 trunkline.toml:21:10: mqtt.broker is "tcp://127.0.0.1:1883"; write "mqtt://host:1883", or "mqtts://host:8883" for TLS
-trunkline.toml:22:1: mqtt.cert is not supported yet in this version; remove it
+trunkline.toml:22:8: mqtt.cert and mqtt.key belong together; give both
 trunkline.toml:23:14: mqtt.keep_alive must be whole seconds
 trunkline.toml:24:3: [[device]] belongs in a file of the folder devices.d beside this one; move it there
 )");

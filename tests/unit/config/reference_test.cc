@@ -79,7 +79,7 @@ TEST_CASE("the reference file loads as shipped", "[config]") {
 
 TEST_CASE("the reference file loads with every option switched on, and the example devices with it", "[config]") {
   const auto files = examples();
-  REQUIRE(files.size() == 3);
+  REQUIRE(files.size() == 4);
   const auto loaded = load_texts({"trunkline.toml", with_every_option(read_source("config/trunkline.toml"))}, files);
   for (const auto& problem : loaded.problems) FAIL_CHECK(problem.text());
   for (const auto& warning : loaded.warnings) FAIL_CHECK(warning.text());
@@ -112,6 +112,7 @@ TEST_CASE("the defaults that the reference states are the defaults", "[config]")
   REQUIRE(stated.mqtt.size() == 1);
   CHECK(stated.mqtt[0].name == Mqtt().name);
   CHECK(stated.mqtt[0].client_id == Mqtt().client_id);
+  CHECK(stated.mqtt[0].version == Mqtt().version);
   CHECK(stated.mqtt[0].keep_alive == Mqtt().keep_alive);
   CHECK(stated.log_level == real.log_level);
 }

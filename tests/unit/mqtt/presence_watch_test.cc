@@ -61,3 +61,26 @@ TEST_CASE("a device heard before the broker went is reachable when it comes back
   CHECK(watch.tick(t0 + 31s).empty());
   CHECK(watch.of(0) == Presence::away);
 }
+
+TEST_CASE("a last will or its bridge's takes a device away at once, a birth brings it back", "[C-02]") {
+  PresenceWatch watch({std::nullopt, std::nullopt});
+  watch.set_broker(true);
+  watch.tick(t0);
+  watch.said(0, false);
+  REQUIRE(watch.tick(t0).size() == 1);
+  CHECK(watch.of(0) == Presence::away);
+  CHECK(watch.of(1) == Presence::reachable);
+  watch.bridge_said(0, false);
+  watch.bridge_said(1, false);
+  CHECK(watch.tick(t0).size() == 1);
+  watch.said(0, true);
+  CHECK(watch.tick(t0).empty());
+  watch.bridge_said(0, true);
+  watch.bridge_said(1, std::nullopt);
+  CHECK(watch.tick(t0).size() == 2);
+  watch.said(0, false);
+  watch.set_broker(false);
+  watch.set_broker(true);
+  watch.tick(t0);
+  CHECK(watch.of(0) == Presence::away);
+}

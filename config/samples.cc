@@ -1,0 +1,109 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "config/device_file.h"
+#include "config/suggest.h"
+#include "gateway/mapping/json_text.h"
+#include "gateway/mapping/shaper.h"
+#include "gateway/mapping/topic_matcher.h"
+
+namespace trunkline::config {
+namespace {
+
+constexpr std::size_t kShown = 300;
+
+std::string shown(const std::string& text) {
+  return "\"" + (text.size() > kShown ? text.substr(0, kShown) + "…" : text) + "\"";
+}
+
+bool equal(const std::string& wanted, const std::string& got) {
+  if (wanted == got) return true;
+  const auto a = read_json(wanted), b = read_json(got);
+  return a && b && *a == *b;
+}
+
+// What the map sends up for one message, nothing if it sends none; an error if it refuses it.
+Result<std::optional<std::string>> send_up(const DeviceMap& map, Captures captures, const Sample& sample) {
+  if (!map.shape) return std::optional(sample.in);
+  Telemetry telemetry{map.id, sample.in, "", "", {}, "", Source::mqtt};
+  telemetry.captures = std::move(captures);
+  telemetry.channel = sample.topic;
+  Shaper shaper(map.shape, map.captures);
+  const auto verdict = shaper.take(telemetry, {});
+  switch (verdict.kind) {
+    case Shaper::Verdict::Kind::forward:
+      return std::optional(telemetry.body);
+    case Shaper::Verdict::Kind::filtered:
+      return std::optional<std::string>();
+    case Shaper::Verdict::Kind::refused:
+      return fail(ErrorCode::invalid, verdict.reason);
+    case Shaper::Verdict::Kind::held:
+      break;
+  }
+  const auto group = shaper.due(shaper.deadline());
+  return group ? std::optional(group->body) : std::nullopt;
+}
+
+}  // namespace
+
+std::vector<Sample> read_samples(TableReader& device) {
+  std::vector<Sample> out;
+  const auto* entry = device.find("samples");
+  if (entry == nullptr) return out;
+  const auto* array = entry->value.array();
+  if (array == nullptr) {
+    device.findings().problem(entry->value.mark, "samples is an array: [{ topic = \"…\", in = '…', out = '…' }]");
+    return out;
+  }
+  for (const auto& item : array->items) {
+    if (item.table() == nullptr) {
+      device.findings().problem(item.mark, "a sample is a table: { topic = \"…\", in = '…', out = '…' }");
+      continue;
+    }
+    TableReader reader(*item.table(), item.mark, "samples", device.findings());
+    Sample sample;
+    sample.mark = item.mark;
+    if (auto topic = reader.text("topic")) sample.topic = std::move(topic->value);
+    if (auto in = reader.required_text("in")) sample.in = std::move(in->value);
+    if (auto text = reader.text("out")) sample.out = std::move(text->value);
+    reader.finish();
+    out.push_back(std::move(sample));
+  }
+  return out;
+}
+
+void run_samples(const DeviceDraft& draft, Findings& findings) {
+  if (draft.samples.empty()) return;
+  TopicMatcher topics;
+  if (draft.map.mqtt) {
+    std::vector<std::string> all{draft.map.mqtt->telemetry};
+    all.insert(all.end(), draft.map.mqtt->more_telemetry.begin(), draft.map.mqtt->more_telemetry.end());
+    for (std::size_t i = 0; i < all.size(); ++i) {
+      if (auto pattern = TopicPattern::parse(all[i], {}, draft.later)) topics.add(*pattern, i);
+    }
+  }
+  for (const auto& sample : draft.samples) {
+    Captures captures;
+    if (draft.map.mqtt) {
+      auto match = topics.find(sample.topic);
+      if (!match) {
+        if (sample.out) {
+          findings.problem(sample.mark, "the sample's topic " + quoted(sample.topic) +
+                                            " is none of mqtt.telemetry, so nothing goes up for it");
+        }
+        continue;
+      }
+      captures = std::move(match->captures);
+    }
+    const auto got = send_up(draft.map, std::move(captures), sample);
+    if (!got) {
+      findings.problem(sample.mark, "the sample is refused: " + got.error().message);
+    } else if (!sample.out && *got) {
+      findings.problem(sample.mark, "the sample has no out, but " + shown(**got) + " goes up");
+    } else if (sample.out && !*got) {
+      findings.problem(sample.mark, "nothing goes up for this sample, instead of " + shown(*sample.out));
+    } else if (sample.out && !equal(*sample.out, **got)) {
+      findings.problem(sample.mark, "the sample gives " + shown(**got) + " instead of " + shown(*sample.out));
+    }
+  }
+}
+
+}  // namespace trunkline::config

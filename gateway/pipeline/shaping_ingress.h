@@ -1,0 +1,49 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <unordered_map>
+#include <vector>
+
+#include "gateway/base/clock.h"
+#include "gateway/base/metrics.h"
+#include "gateway/core/adapter.h"
+#include "gateway/mapping/device_map.h"
+
+namespace trunkline {
+
+// Stands before intake and applies each device's payload map, so that every adapter shapes alike. A device without one
+// passes straight through. What the map drops is acknowledged and counted by reason, what it cannot read is refused. A
+// message that intake throttles is not remembered as sent, so its repetition is not dropped as "unchanged" (D-01).
+// Values that are grouped: their sender is answered when the group is safe, or at once if it cannot send another one
+// before the answer (Telemetry::sender_waits); that one's values are lost if we crash within the window. Owned by the
+// composition root; `submit` and `presence` from any thread, `tick` from one. Must outlive every completion.
+class ShapingIngress final : public Ingress {
+ public:
+  ShapingIngress(Ingress& inner, const std::vector<DeviceMap>& devices, const Clock& clock, Metrics& metrics);
+  ~ShapingIngress() override;
+
+  void submit(Telemetry telemetry, Completion<Admission> done) override;
+  void presence(const DeviceId& device, Presence presence) override { inner_.presence(device, presence); }
+
+  // True if some map groups, so that tick is needed.
+  [[nodiscard]] bool groups() const { return groups_; }
+  // Hands over the groups that have ended, or all of them.
+  void tick(bool all = false);
+
+ private:
+  struct Device;
+  void send_group(Device& device, Telemetry telemetry, std::vector<Completion<Admission>> waiting);
+
+  Ingress& inner_;
+  const Clock& clock_;
+  std::unordered_map<DeviceId, std::unique_ptr<Device>> devices_;  // only those with a map; never changes
+  bool groups_ = false;
+  Metric& shaped_;
+  Metric& grouped_;
+  Metric& refused_;
+  Metrics& metrics_;
+};
+
+}  // namespace trunkline
