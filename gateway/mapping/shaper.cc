@@ -277,7 +277,7 @@ SteadyTime Shaper::deadline() const {
 }
 
 std::optional<Telemetry> Shaper::due(SteadyTime now) {
-  if (now < deadline()) return std::nullopt;
+  if (!state_->group || now < state_->group_ends) return std::nullopt;
   auto out = std::exchange(state_->group, std::nullopt);
   const json::value value = std::exchange(state_->open, {});
   state_->group_ends = kNever;

@@ -104,6 +104,7 @@ TEST_CASE("single values become one object in a window of time", "[mapping]") {
   map.properties = {{"room", "{id}"}, {"none", "{gone}"}};
   Device device{map, {{"id", "hall"}}};
   CHECK(device.shaper.deadline() == kNever);
+  CHECK_FALSE(device.shaper.due(kNever));
   CHECK(device.say("on", {{"what", "relay/0"}}) == "held");
   device.now += 1s;
   CHECK(device.say("46.7", {{"what", "relay/0/power"}}) == "held");

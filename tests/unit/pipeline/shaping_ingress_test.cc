@@ -103,6 +103,8 @@ TEST_CASE("who can wait is answered when the group is safe, who cannot at once",
 
 TEST_CASE("at the stop an open group goes out", "[shaping]") {
   Rig rig(grouped());
+  rig.shaping->tick(true);
+  CHECK(rig.inner.received().empty());
   rig.say("1");
   rig.shaping->tick(true);
   CHECK(rig.inner.bodies() == std::vector<std::string>{R"({"v1":1})"});
