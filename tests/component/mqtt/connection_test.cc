@@ -83,6 +83,26 @@ TEST_CASE("an unreadable password file and a shared topic are failures of the st
   }
 }
 
+TEST_CASE("a broker that asks for our certificate gets it, and its name decides who we are", "[S-01]") {
+  ScratchDirectory keys;
+  make_certificate(keys, "broker");
+  make_certificate(keys, "gateway");
+  Bench bench({mqtt_device("boiler")}, "certfile " + keys.file("broker.pem") + "\nkeyfile " + keys.file("broker.key") +
+                                           "\ncafile " + keys.file("gateway.pem") +
+                                           "\nrequire_certificate true\nuse_identity_as_username true\n");
+  bench.settings.tls = true;
+  bench.settings.ca_file = keys.file("broker.pem");
+  bench.ingress.answer_by([](const Telemetry&) { return Admission::safe(); });
+  bench.run(false);
+  // Without ours the broker ends the handshake.
+  REQUIRE(bench.broker.log().wait_line("OpenSSL Error"));
+  CHECK(bench.broker.log().lines_with("New client connected") == 0);
+  bench.settings.cert = keys.file("gateway.pem");
+  bench.settings.key = keys.file("gateway.key");
+  bench.run();
+  CHECK(bench.broker.log().wait_line("as trunkline (p5"));
+}
+
 TEST_CASE("over TLS the broker must have a certificate of the CA and for its name", "[S-01]") {
   ScratchDirectory keys;
   make_certificate(keys, "broker");

@@ -1,0 +1,12 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <cstddef>
+#include <cstdint>
+#include <cstdlib>
+
+#include "tests/fuzz/mapping/mapping_case.h"
+
+extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* bytes, std::size_t size) {
+  const std::string input(bytes, bytes + size);
+  if (!trunkline::test::matcher_agrees(input) || !trunkline::test::shaper_survives(input)) std::abort();
+  return 0;
+}
