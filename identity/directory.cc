@@ -38,6 +38,18 @@ Result<Token> Directory::token(const DeviceId& device, KeyChoice key, WallTime n
   return token;
 }
 
+Result<Secret> Directory::psk(const DeviceId& device) const {
+  const auto snapshot = snapshot_.load();
+  const auto found = snapshot->find(device);
+  if (found != snapshot->end() && !found->second.enabled) {
+    return fail(ErrorCode::denied, "device " + device.text() + " is disabled in the identity store");
+  }
+  if (found == snapshot->end() || found->second.psk.empty()) {
+    return fail(ErrorCode::not_found, "device " + device.text() + " has no pre-shared key in the identity store");
+  }
+  return found->second.psk;
+}
+
 bool Directory::known(const DeviceId& device) const {
   return snapshot_.load()->contains(device);
 }

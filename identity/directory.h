@@ -20,6 +20,8 @@ class Directory final : public TokenProvider {
 
   void replace(std::vector<Identity> identities);  // main thread
   [[nodiscard]] Result<Token> token(const DeviceId& device, KeyChoice key, WallTime now) const override;
+  // The device's pre-shared key. denied: disabled; not_found: it has none.
+  [[nodiscard]] Result<Secret> psk(const DeviceId& device) const;
   [[nodiscard]] bool known(const DeviceId& device) const;
   [[nodiscard]] std::size_t size() const;
 

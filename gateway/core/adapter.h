@@ -9,6 +9,7 @@
 #include "gateway/base/clock.h"
 #include "gateway/base/completion.h"
 #include "gateway/base/result.h"
+#include "gateway/base/secret.h"
 #include "gateway/core/command.h"
 #include "gateway/core/message.h"
 #include "gateway/core/outcome.h"
@@ -31,6 +32,10 @@ class Ingress {
   // What the adapter knows of a device; repeated values are fine. A device starts as away. An adapter reports reachable
   // while it has a way to deliver (a connection, an observer, a live broker session and a device heard lately).
   virtual void presence(const DeviceId& device, Presence presence) = 0;
+
+  // The device's pre-shared key as it is now, from memory: for a handshake, and to see that a session's key still is
+  // the device's. denied: the device is disabled. not_found: it has no such key.
+  [[nodiscard]] virtual Result<Secret> handshake_key(const DeviceId& device) const = 0;
 };
 
 // What ops shows of one device in one adapter.

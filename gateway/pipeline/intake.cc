@@ -11,13 +11,14 @@ constexpr Milliseconds kFailedRetry{2000};
 }  // namespace
 
 Intake::Intake(StoreThread& store, LiveFeed& live, Capacity& capacity, const MessageSizer& sizer, const Clock& clock,
-               Metrics& metrics, std::uint64_t run, PresenceHandler on_presence)
+               Metrics& metrics, std::uint64_t run, PresenceHandler on_presence, KeyLookup keys)
     : store_(store),
       live_(live),
       capacity_(capacity),
       sizer_(sizer),
       clock_(clock),
       on_presence_(std::move(on_presence)),
+      keys_(std::move(keys)),
       run_(run),
       received_(metrics.metric("received_total", "Messages stamped by intake")),
       throttled_(metrics.metric("throttled_total", "Offers answered with back pressure")),

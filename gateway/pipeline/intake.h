@@ -23,12 +23,14 @@ namespace trunkline {
 class Intake final : public Ingress {
  public:
   using PresenceHandler = std::function<void(const DeviceId&, Presence)>;
+  using KeyLookup = std::function<Result<Secret>(const DeviceId&)>;  // any thread
 
   Intake(StoreThread& store, LiveFeed& live, Capacity& capacity, const MessageSizer& sizer, const Clock& clock,
-         Metrics& metrics, std::uint64_t run, PresenceHandler on_presence);
+         Metrics& metrics, std::uint64_t run, PresenceHandler on_presence, KeyLookup keys);
 
   void submit(Telemetry telemetry, Completion<Admission> done) override;
   void presence(const DeviceId& device, Presence presence) override { on_presence_(device, presence); }
+  [[nodiscard]] Result<Secret> handshake_key(const DeviceId& device) const override { return keys_(device); }
 
   // A dead letter goes back into the queue: a new message with a new id, in the order of now, that keeps its body,
   // properties and receive time. It takes the place of the old one in one commit.
@@ -44,6 +46,7 @@ class Intake final : public Ingress {
   const MessageSizer& sizer_;
   const Clock& clock_;
   PresenceHandler on_presence_;
+  KeyLookup keys_;
   void mark_time(Telemetry& telemetry, bool trusted) const;
   MessagePtr offer(std::shared_ptr<Message> message, Arrival arrival);
 

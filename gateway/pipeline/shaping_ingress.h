@@ -26,6 +26,9 @@ class ShapingIngress final : public Ingress {
 
   void submit(Telemetry telemetry, Completion<Admission> done) override;
   void presence(const DeviceId& device, Presence presence) override { inner_.presence(device, presence); }
+  [[nodiscard]] Result<Secret> handshake_key(const DeviceId& device) const override {
+    return inner_.handshake_key(device);
+  }
 
   // True if some map groups, so that tick is needed.
   [[nodiscard]] bool groups() const { return groups_; }

@@ -43,6 +43,19 @@ class FakeIngress final : public Ingress {
     changed_.notify_all();
   }
 
+  [[nodiscard]] Result<Secret> handshake_key(const DeviceId& device) const override {
+    std::lock_guard lock(mutex_);
+    const auto found = keys_.find(device);
+    if (found != keys_.end()) return found->second;
+    return fail(ErrorCode::not_found, "no key");
+  }
+  // An empty key takes it away.
+  void set_key(const DeviceId& device, const std::string& key) {
+    std::lock_guard lock(mutex_);
+    keys_.erase(device);
+    if (!key.empty()) keys_.emplace(device, Secret(key));
+  }
+
   // From now on submissions are answered at once, on the submitting thread; an empty rule holds them again. What is
   // held already stays so.
   void answer_by(Rule rule) {
@@ -127,6 +140,7 @@ class FakeIngress final : public Ingress {
   std::vector<Telemetry> received_;
   std::deque<Completion<Admission>> held_;
   std::map<DeviceId, Presence> presence_;
+  std::map<DeviceId, Secret> keys_;
   std::vector<std::pair<DeviceId, Presence>> presence_history_;
 };
 
