@@ -39,6 +39,12 @@ void decide_command_done(TableReader& reader, const Entry* command, bool replies
     return;
   }
   if (!done) {
+    // A 2.xx of the device's own server is its word.
+    const bool pushed = draft.map.coap && draft.map.coap->push;
+    if (pushed && !replies) {
+      draft.map.command_done = CommandDone::acknowledged;
+      return;
+    }
     if (command != nullptr && !replies && !written_wrongly) {
       const std::string wanted = draft.map.mqtt   ? "mqtt.command_reply"
                                  : draft.map.coap ? "coap.result"
@@ -63,10 +69,10 @@ void decide_command_done(TableReader& reader, const Entry* command, bool replies
     }
   } else if (done->value == "acknowledged") {
     draft.map.command_done = CommandDone::acknowledged;
-    if (draft.map.coap) {
+    if (draft.map.coap && !draft.map.coap->push) {
       reader.findings().problem(done->mark,
-                                "command_done = \"acknowledged\" is not supported yet for CoAP in this "
-                                "version; write \"replied\" with coap.result, or \"written\"");
+                                "CoAP does not tell us that a device acknowledged a command; write \"replied\" with "
+                                "coap.result, or \"written\"");
     } else if (draft.map.tcp && !replies) {
       reader.findings().problem(done->mark,
                                 "TCP does not tell that a device took a line; add a reply to tcp.command, or write "
@@ -122,7 +128,8 @@ void read_protocol(TableReader& reader, References main, DeviceDraft& draft) {
       replies = draft.map.tcp->command && draft.map.tcp->command->reply;
     }
     for (const auto& entry : first->value.table()->entries) {
-      if (entry.name == "command") command = &entry;
+      if (entry.name == "command" || entry.name == "push") command = &entry;
+      if (entry.name == "piggyback" && draft.map.coap && draft.map.coap->piggyback) command = &entry;
       // A reply that is there but wrong is reported once, where it stands.
       if (entry.name == "command_reply" || entry.name == "result") replies = true;
     }

@@ -31,6 +31,10 @@ std::string path_fault(std::string_view path) {
   return {};
 }
 
+bool starts_with(std::string_view text, std::string_view start) {
+  return text.substr(0, start.size()) == start;
+}
+
 using Fault = std::string (*)(std::string_view);
 
 struct Address {
@@ -120,6 +124,75 @@ void read_tcp_command(TableReader& reader, TcpMap& tcp) {
 
 }  // namespace
 
+namespace {
+
+// Why `identity` cannot be one (RFC 4279 section 5.1; OpenSSL ends it at U+0000), or nothing.
+std::string identity_fault(std::string_view identity) {
+  if (identity.size() > 128) return "is longer than 128 bytes; shorten it";
+  if (!is_utf8(identity)) return "is not valid UTF-8; write it in UTF-8";
+  if (identity.find('\0') != std::string_view::npos) return "has U+0000 in it; remove it";
+  return {};
+}
+
+// A device is heard on DTLS or on the plain listener, never on both: the plain one would undo the proof (I-02).
+void check_coap_listener(TableReader& reader, References main, const CoapMap& coap, Mark mark) {
+  if (coap.identity && coap.address) {
+    reader.findings().problem(reader.find("address")->mark,
+                              "coap.address and coap.identity in one map; the identity decides who it is on DTLS, "
+                              "remove the address");
+  }
+  if (main == nullptr || !main->settings.coap) return;
+  const auto& listeners = *main->settings.coap;
+  // Neither is set when both are wrong, which is reported where they stand.
+  if (listeners.listen.empty() && listeners.listen_dtls.empty()) return;
+  if (coap.identity && listeners.listen_dtls.empty()) {
+    reader.findings().problem(reader.find("identity")->mark,
+                              "coap.identity is for DTLS, but [coap] has no listen_dtls; add listen_dtls = "
+                              "\"0.0.0.0:5684\"");
+  } else if (!coap.identity && reader.find("identity") == nullptr && listeners.listen.empty()) {
+    reader.findings().problem(mark,
+                              "this device has no coap.identity, and [coap] listens on DTLS only; add coap.identity "
+                              "= \"<its PSK identity or certificate name>\"");
+  }
+}
+
+std::optional<CoapPush> parse_push(std::string_view url) {
+  constexpr std::string_view kScheme = "coap://";
+  if (!starts_with(url, kScheme)) return std::nullopt;
+  url.remove_prefix(kScheme.size());
+  const auto slash = url.find('/');
+  if (slash == std::string_view::npos || !path_fault(url.substr(slash)).empty()) return std::nullopt;
+  CoapPush out;
+  out.path = url.substr(slash);
+  const auto authority = std::string(url.substr(0, slash));
+  const auto after_address = authority.find(']') == std::string::npos ? 0 : authority.find(']');
+  const bool has_port = authority.find(':', after_address) != std::string::npos;
+  const auto address = ListenAddress::parse(has_port ? authority : authority + ":5683");
+  if (!address || address->port == 0 || address->wildcard) return std::nullopt;
+  out.host = address->address;
+  out.port = address->port;
+  return out;
+}
+
+// How its commands reach it: it observes, they ride on the answers to its telemetry, or they are pushed to its server.
+void read_coap_way(TableReader& reader, const DeviceDraft& draft, CoapMap& coap) {
+  if (auto piggyback = reader.boolean("piggyback")) coap.piggyback = *piggyback;
+  if (auto url = reader.text("push")) {
+    const auto filled = Template::parse(url->value, {"device"});
+    coap.push = filled ? parse_push(filled->fill({{"device", draft.map.id.text()}})) : std::nullopt;
+    if (!coap.push) {
+      reader.findings().problem(url->mark, "coap.push is " + quoted(url->value) +
+                                               "; write an IP address and a path, such as \"coap://10.0.0.7:5683/cmd\"");
+    }
+  }
+  if ((reader.find("command") != nullptr) + coap.piggyback + (reader.find("push") != nullptr) > 1) {
+    reader.findings().problem(reader.mark(),
+                              "coap.command, coap.piggyback and coap.push are three ways for one command; choose one");
+  }
+}
+
+}  // namespace
+
 void read_coap_map(const Entry& entry, const TableReader& device, References main, Findings& findings,
                    DeviceDraft& draft) {
   TableReader reader(*entry.value.table(), entry.value.mark, device.name_of("coap"), findings);
@@ -137,12 +210,20 @@ void read_coap_map(const Entry& entry, const TableReader& device, References mai
       coap.address = address->value;
     }
   }
+  if (auto identity = read_address(reader, "identity", draft, identity_fault)) {
+    if (identity->own) {
+      draft.claims.push_back({"coap identity " + identity->value, "the DTLS identity " + quoted(identity->value),
+                              "give each device its own", identity->place});
+    }
+    coap.identity = std::move(identity->value);
+  }
+  check_coap_listener(reader, main, coap, entry.mark);
   const auto claim = [&](const Address& path) {
     if (!path.own) return;
-    draft.claims.push_back({"coap " + coap.address.value_or("") + '\0' + path.value,
-                            "the CoAP path " + quoted(path.value),
-                            coap.address ? "each path of an address can have one meaning"
-                                         : "give each device its own paths, or its coap.address",
+    const auto who = coap.identity ? "dtls " + *coap.identity : "from " + coap.address.value_or("");
+    draft.claims.push_back({"coap " + who + '\0' + path.value, "the CoAP path " + quoted(path.value),
+                            coap.identity || coap.address ? "each path of a device can have one meaning"
+                                                          : "give each device its own paths, or its coap.address",
                             path.place});
   };
   if (reader.require("telemetry") != nullptr) {
@@ -155,15 +236,16 @@ void read_coap_map(const Entry& entry, const TableReader& device, References mai
     claim(*path);
     coap.command = std::move(path->value);
   }
+  read_coap_way(reader, draft, coap);
   if (auto path = read_address(reader, "result", draft, path_fault)) {
     claim(*path);
     coap.result = std::move(path->value);
-    if (reader.find("command") == nullptr) {
+    if (reader.find("command") == nullptr && reader.find("piggyback") == nullptr && reader.find("push") == nullptr) {
       findings.problem(reader.find("result")->mark,
                        "coap.result without coap.command; add the command's path, or remove the result");
     }
   }
-  reader.not_yet({"identity", "method", "method_reply", "desired", "reported", "durability"});
+  reader.not_yet({"method", "method_reply", "desired", "reported", "durability"});
   reader.finish();
 }
 

@@ -111,6 +111,38 @@ void read_one_mqtt(const Table& table, Mark mark, TableReader& root, MainFile& m
   main.settings.mqtt.push_back(std::move(mqtt));
 }
 
+std::optional<ListenAddress> read_listen(TableReader& reader, const Found<std::string>& listen, const std::string& key,
+                                         const std::string& example) {
+  auto address = ListenAddress::parse(listen.value);
+  if (address && address->port != 0) return address;
+  reader.findings().problem(listen.mark, "coap." + key + " is " + quoted(listen.value) +
+                                             "; write an IP address and a port, such as \"" + example + "\"");
+  return std::nullopt;
+}
+
+// Certificates are all or nothing: without the CA nobody could be checked.
+void read_coap_files(TableReader& reader, MainFile& main, Coap& coap) {
+  unsigned said = 0;
+  std::optional<Mark> any;
+  const auto read = [&](const char* name, bool secret) {
+    auto file = reader.path(name);
+    if (!file) return std::string();
+    ++said;
+    any = file->mark;
+    main.files.push_back({std::string("coap.") + name, file->value, reader.findings().place(file->mark), secret});
+    return file->value;
+  };
+  coap.cert = read("cert", false);
+  coap.key = read("key", true);
+  coap.ca_file = read("ca_file", false);
+  if (said == 0) return;
+  if (said != 3) {
+    reader.findings().problem(*any, "coap.cert, coap.key and coap.ca_file belong together; set all three");
+  } else if (reader.find("listen_dtls") == nullptr) {
+    reader.findings().problem(*any, "coap.cert has no effect without coap.listen_dtls; add it, or remove the three");
+  }
+}
+
 }  // namespace
 
 void read_mqtt(TableReader& root, MainFile& main) {
@@ -147,11 +179,7 @@ void read_coap(TableReader& root, MainFile& main) {
   auto& coap = main.settings.coap.emplace();
   if (reader.find("listen_dtls") == nullptr || reader.find("listen") != nullptr) {
     if (auto listen = reader.required_text("listen")) {
-      const auto address = ListenAddress::parse(listen->value);
-      if (!address || address->port == 0) {
-        reader.findings().problem(listen->mark, "coap.listen is " + quoted(listen->value) +
-                                                    "; write an IP address and a port, such as \"127.0.0.1:5683\"");
-      } else {
+      if (const auto address = read_listen(reader, *listen, "listen", "127.0.0.1:5683")) {
         coap.listen = address->text();
         if (!address->loopback) {
           reader.findings().warning(
@@ -161,8 +189,24 @@ void read_coap(TableReader& root, MainFile& main) {
       }
     }
   }
+  if (auto listen = reader.text("listen_dtls")) {
+    if (const auto address = read_listen(reader, *listen, "listen_dtls", "0.0.0.0:5684")) {
+      coap.listen_dtls = address->text();
+      if (coap.listen_dtls == coap.listen) {
+        reader.findings().problem(listen->mark, "coap.listen_dtls is the same as coap.listen; give it another port");
+      }
+    }
+  }
+  read_coap_files(reader, main, coap);
+  if (auto wait = reader.duration("command_wait", Milliseconds(0), Milliseconds(30'000))) coap.command_wait = *wait;
+  if (auto idle = reader.duration("session_timeout", Milliseconds(10'000), Milliseconds(86'400'000))) {
+    coap.session_timeout = *idle;
+  }
+  if (auto most = reader.size("max_body", 1024, 256 * 1024)) coap.max_body = *most;
+  if (auto most = reader.integer("max_sessions", 1, 100'000)) coap.max_sessions = static_cast<unsigned>(*most);
+  if (auto most = reader.integer("max_handshakes", 1, 100'000)) coap.max_handshakes = static_cast<unsigned>(*most);
+  if (auto rate = reader.rate("peer_rate", 1'000'000)) coap.peer_rate = *rate;
   coap.durability = read_durability(reader);
-  reader.not_yet({"listen_dtls"});
   reader.finish();
 }
 

@@ -76,7 +76,17 @@ struct Mqtt {
 };
 
 struct Coap {
-  std::string listen;  // plain UDP; empty: none
+  std::string listen;       // plain UDP; empty: none
+  std::string listen_dtls;  // DTLS 1.2; empty: none
+  std::string cert;         // PEM; with key and ca_file devices may show a certificate
+  std::string key;          // 0600
+  std::string ca_file;      // of the devices' certificates
+  Milliseconds command_wait{500};
+  Milliseconds session_timeout{300'000};
+  std::uint64_t max_body = 64 * 1024;
+  unsigned max_sessions = 5000;  // of each listener
+  unsigned max_handshakes = 500;
+  double peer_rate = 1000;  // requests per second of one peer; 0 is "off"
   std::optional<Durability> durability;
 };
 

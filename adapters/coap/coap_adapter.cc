@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <array>
 #include <atomic>
 #include <cerrno>
 #include <exception>
@@ -67,36 +68,36 @@ struct Inbox {
 
 class CoapAdapter::Impl {
  public:
-  Impl(std::string listen, const std::vector<DeviceMap>& maps, const Clock& clock, Metrics& metrics)
-      : listen_(std::move(listen)), clock_(clock), metrics_(metrics), inbox_(std::make_shared<Inbox>()) {
+  Impl(config::Coap settings, const std::vector<DeviceMap>& maps, const Clock& clock, Metrics& metrics)
+      : settings_(std::move(settings)), clock_(clock), metrics_(metrics), inbox_(std::make_shared<Inbox>()) {
     std::copy_if(maps.begin(), maps.end(), std::back_inserter(maps_),
                  [](const auto& map) { return map.coap.has_value(); });
   }
 
   Result<void> start(Ingress& ingress) {
     for (const auto& map : maps_) {
-      if (map.coap->command && map.command_done == CommandDone::acknowledged) {
-        return fail(ErrorCode::invalid, map.id.text() +
-                                            ": an acknowledged notification does not tell us that it was; "
-                                            "use command_done = \"replied\" with coap.result, or \"written\"");
-      }
-      if (map.coap->command && map.command_done == CommandDone::replied && !map.coap->result) {
-        return fail(ErrorCode::invalid,
-                    map.id.text() + ": coap.result is not mapped, so command_done can only be \"written\"");
-      }
+      if (auto good = check(map); !good) return good;
     }
     auto map = coap::RequestMap::make(maps_);
     if (!map) return fail(map.error().in("coap"));
-    responder_.emplace(maps_, std::move(*map), clock_, metrics_);
-    auto server = coap::Server::open(listen_, *responder_);
-    if (!server) return fail(server.error().in("coap"));
-    server_ = std::move(*server);
-    local_ = server_->local();
-    responder_->attach(*server_, ingress, [&ingress, inbox = inbox_](std::uint64_t request, Telemetry telemetry) {
+    responder_.emplace(maps_, std::move(*map), settings_, clock_, metrics_);
+    for (const bool secure : {false, true}) {
+      const auto& listen = secure ? settings_.listen_dtls : settings_.listen;
+      if (listen.empty()) continue;
+      auto server = coap::Server::open({listen, secure, settings_.cert, settings_.key, settings_.ca_file,
+                                        settings_.max_sessions, settings_.max_handshakes, settings_.session_timeout},
+                                       *responder_);
+      if (!server) return fail(server.error().in("coap"));
+      (secure ? local_dtls_ : local_) = (*server)->local();
+      servers_.push_back(std::move(*server));
+    }
+    if (servers_.empty()) return fail(ErrorCode::invalid, "coap: neither listen nor listen_dtls is set");
+    const auto submit = [&ingress, inbox = inbox_](std::uint64_t request, Telemetry telemetry) {
       ingress.submit(std::move(telemetry), Completion<Admission>([inbox, request](Admission admission) {
                        inbox->answers.push({request, std::move(admission)});
                      }));
-    });
+    };
+    responder_->attach(*servers_.front(), ingress, submit);
     running_ = true;
     thread_ = std::thread([this] { run(); });
     return {};
@@ -123,20 +124,57 @@ class CoapAdapter::Impl {
   }
 
   AdapterStatus status() const {
-    AdapterStatus out{"coap", running_, running_ ? "listening on " + local_ : "stopped", {}};
+    AdapterStatus out{"coap", running_, running_ ? detail() : "stopped", {}};
     if (responder_) out.devices = responder_->status();
     return out;
   }
 
-  const std::string& local() const { return local_; }
+  const std::string& local(bool secure) const { return secure ? local_dtls_ : local_; }
 
  private:
+  static Result<void> check(const DeviceMap& map) {
+    const auto& coap = *map.coap;
+    if (coap.takes_commands() && !coap.push && map.command_done == CommandDone::acknowledged) {
+      return fail(ErrorCode::invalid, map.id.text() +
+                                          ": an acknowledged notification does not tell us that it was; "
+                                          "use command_done = \"replied\" with coap.result, or \"written\"");
+    }
+    if (coap.takes_commands() && map.command_done == CommandDone::replied && !coap.result) {
+      return fail(ErrorCode::invalid,
+                  map.id.text() + ": coap.result is not mapped, so command_done can only be \"written\"");
+    }
+    return {};
+  }
+
+  // Peers against their limits, for a person.
+  std::string detail() const {
+    std::string out;
+    const auto most = " of " + std::to_string(settings_.max_sessions) + " peers";
+    if (!local_.empty()) out = "UDP " + local_ + " (" + std::to_string(counts_.peers) + most + ")";
+    if (!local_dtls_.empty()) {
+      out += (out.empty() ? "DTLS " : ", DTLS ") + local_dtls_ + " (" + std::to_string(counts_.sessions) + most + ", " +
+             std::to_string(counts_.handshakes) + " of " + std::to_string(settings_.max_handshakes) + " handshakes)";
+    }
+    return "listening on " + out;
+  }
+
+  void count_peers() {
+    for (const auto& server : servers_) {
+      if (server->secure()) {
+        counts_.sessions = server->sessions();
+        counts_.handshakes = server->handshakes();
+      } else {
+        counts_.peers = server->sessions();
+      }
+    }
+  }
+
   void run() {
     try {
       while (step()) {
       }
       responder_->close();
-      server_.reset();
+      servers_.clear();
     } catch (const std::exception& error) {
       log::error("thread_failed", {{"adapter", "coap"}, {"error", error.what()}});
       std::abort();
@@ -144,14 +182,18 @@ class CoapAdapter::Impl {
   }
 
   bool step() {
-    pollfd wait[] = {{server_->descriptor(), POLLIN, 0}, {inbox_->event, POLLIN, 0}};
-    const int count = ::poll(wait, 2, timeout());
+    std::array<pollfd, 3> wait{};
+    nfds_t used = 0;
+    for (const auto& server : servers_) wait.at(++used) = {server->descriptor(), POLLIN, 0};
+    wait[0] = {inbox_->event, POLLIN, 0};
+    const int count = ::poll(wait.data(), used + 1, timeout());
     TRUNKLINE_CHECK(count >= 0 || errno == EINTR, "the adapter can wait");
-    if (count > 0 && (wait[1].revents & POLLIN) != 0) inbox_->drain();
+    if (count > 0 && (wait[0].revents & POLLIN) != 0) inbox_->drain();
     inbox_->answers.take(answers_);
     for (const auto& answer : answers_) responder_->on_admission(answer.request, answer.admission);
     take_deliveries();
-    server_->serve(kDatagramsPerWake);
+    for (const auto& server : servers_) server->serve(kDatagramsPerWake);
+    count_peers();
     responder_->tick(clock_.steady());
     return !stopping_ || !finished();
   }
@@ -189,17 +231,24 @@ class CoapAdapter::Impl {
     }
     if (responder_->outstanding() > 0) return false;
     if (linger_ == kNever) linger_ = now + kLinger;
-    return server_->idle() || now >= linger_;
+    return now >= linger_ ||
+           std::all_of(servers_.begin(), servers_.end(), [](const auto& server) { return server->idle(); });
   }
 
-  const std::string listen_;
+  const config::Coap settings_;
   const Clock& clock_;
   Metrics& metrics_;
   std::vector<DeviceMap> maps_;
   std::shared_ptr<Inbox> inbox_;
   std::optional<coap::Responder> responder_;
-  std::unique_ptr<coap::Server> server_;
+  std::vector<std::unique_ptr<coap::Server>> servers_;  // the plain one first
   std::string local_;
+  std::string local_dtls_;
+  struct {
+    std::atomic<std::size_t> peers{0};  // of the plain listener
+    std::atomic<std::size_t> sessions{0};
+    std::atomic<std::size_t> handshakes{0};
+  } counts_;
   std::vector<Answer> answers_;
   bool stop_begun_ = false;
   SteadyTime linger_ = kNever;
@@ -209,8 +258,8 @@ class CoapAdapter::Impl {
   std::thread thread_;
 };
 
-CoapAdapter::CoapAdapter(std::string listen, const std::vector<DeviceMap>& maps, const Clock& clock, Metrics& metrics)
-    : impl_(std::make_unique<Impl>(std::move(listen), maps, clock, metrics)) {}
+CoapAdapter::CoapAdapter(config::Coap settings, const std::vector<DeviceMap>& maps, const Clock& clock, Metrics& metrics)
+    : impl_(std::make_unique<Impl>(std::move(settings), maps, clock, metrics)) {}
 
 CoapAdapter::~CoapAdapter() {
   impl_->stop(SteadyTime{});
@@ -232,8 +281,8 @@ AdapterStatus CoapAdapter::status() const {
   return impl_->status();
 }
 
-std::string CoapAdapter::listening() const {
-  return impl_->local();
+std::string CoapAdapter::listening(bool secure) const {
+  return impl_->local(secure);
 }
 
 }  // namespace trunkline

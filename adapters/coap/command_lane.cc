@@ -7,10 +7,11 @@
 namespace trunkline::coap {
 
 void CommandLane::add(Command command, Completion<Outcome> done, bool reachable, SteadyTime now) {
-  if (command.body.size() > kLargest) {
-    done(Outcome::rejected("amqp:link:message-size-exceeded", "a CoAP command holds at most 1024 bytes"));
+  if (command.body.size() > largest_) {
+    done(Outcome::rejected("amqp:link:message-size-exceeded",
+                           "a CoAP command holds at most " + std::to_string(largest_) + " bytes (coap.max_body)"));
   } else if (!reachable) {
-    done(Outcome::released("the device does not observe its command resource"));
+    done(Outcome::released("the device cannot be reached now"));
   } else if (command.deadline <= now) {
     done(Outcome::released("the command arrived after its deadline"));
   } else if (waiting_.size() >= kWaiting) {
@@ -28,12 +29,19 @@ const Command* CommandLane::next() {
 }
 
 void CommandLane::on_notified() {
-  if (current_ && !by_result_) finish(Outcome::accepted());
+  if (current_ && by_ == CommandDone::written) finish(Outcome::accepted());
+}
+
+void CommandLane::on_pushed(Outcome outcome) {
+  if (!current_) return;
+  // A 2.xx only says that it was taken where a result is to follow.
+  if (outcome.kind == Outcome::Kind::accepted && by_ == CommandDone::replied) return;
+  finish(std::move(outcome));
 }
 
 bool CommandLane::on_result(std::string_view id) {
   if (current_ && current_->command.wire_id() == id) {
-    if (!by_result_) return true;
+    if (by_ != CommandDone::replied) return true;
     finished_.emplace_back(id);
     if (finished_.size() > kRemembered) finished_.pop_front();
     finish(Outcome::accepted());

@@ -10,27 +10,31 @@
 #include "gateway/base/completion.h"
 #include "gateway/core/command.h"
 #include "gateway/core/outcome.h"
+#include "gateway/mapping/device_map.h"
 
 namespace trunkline::coap {
 
-// The commands of one device: one is shown on its command resource at a time, further ones wait (C-01). Pure; owned by
+// The commands of one device: one is shown to it at a time, further ones wait (C-01). Pure; owned by
 // the device. Every completion is answered exactly once, at the latest by tick() at the command's deadline.
 class CommandLane {
  public:
   static constexpr std::size_t kWaiting = 64;     // more are released at once; credit keeps them few
-  static constexpr std::size_t kLargest = 1024;   // of a body: one notification in one datagram
   static constexpr std::size_t kRemembered = 16;  // finished ids, so that a repeated result is no error
 
-  // `by_result`: done when the device posts its result, else when the notification was handed to the network.
-  explicit CommandLane(bool by_result) : by_result_(by_result) {}
+  // By what a command is done: the device posts its result, its server answers a push (on_pushed), or the message was
+  // handed to the network. `largest` is what a body may have.
+  CommandLane(CommandDone by, std::size_t largest) : by_(by), largest_(largest) {}
 
   void add(Command command, Completion<Outcome> done, bool reachable, SteadyTime now);
 
   // A command whose turn it is now, to be notified; nothing while one is shown already.
   const Command* next();
-  // What a reader of the resource sees now.
+  // The one that it is shown now.
   [[nodiscard]] const Command* current() const { return current_ ? &current_->command : nullptr; }
+  [[nodiscard]] bool waits() const { return !current_ && !waiting_.empty(); }
   void on_notified();
+  // The device's server answered the push of the current one.
+  void on_pushed(Outcome outcome);
 
   // The device says that it did `id`. False: no such command waits, nor was lately done.
   bool on_result(std::string_view id);
@@ -47,7 +51,8 @@ class CommandLane {
   };
   void finish(Outcome outcome);
 
-  bool by_result_;
+  CommandDone by_;
+  std::size_t largest_;
   std::optional<Entry> current_;
   std::deque<Entry> waiting_;
   std::deque<std::string> finished_;

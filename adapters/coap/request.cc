@@ -45,6 +45,12 @@ std::optional<Address> parse_address(std::string_view text) {
   return std::nullopt;
 }
 
+std::optional<Block> Block::parse(std::uint32_t option) {
+  constexpr std::uint32_t kMost = 0xffffff;
+  if (option > kMost || (option & 7) == 7) return std::nullopt;
+  return Block{option >> 4, (option & 8) != 0, static_cast<std::uint8_t>(option & 7)};
+}
+
 std::string to_text(const Peer& peer) {
   char text[INET6_ADDRSTRLEN] = "";
   const auto port = ":" + std::to_string(peer.port);

@@ -10,6 +10,10 @@ bool allowed(RequestMap::Role role, Method method) {
   return method == Method::post || method == Method::put;
 }
 
+RequestMap::Decision refuse(Code code) {
+  return {code, 0, RequestMap::Role::telemetry};
+}
+
 }  // namespace
 
 Result<RequestMap> RequestMap::make(const std::vector<DeviceMap>& maps) {
@@ -24,48 +28,67 @@ Result<RequestMap> RequestMap::make(const std::vector<DeviceMap>& maps) {
                     maps[i].id.text() + ": coap.address \"" + *coap.address + "\" is no IP address");
       }
     }
-    if (auto added = out.add(coap.telemetry, {i, Role::telemetry, address}, maps[i]); !added)
-      return fail(added.error());
+    if (coap.identity && !out.identities_.emplace(*coap.identity, i).second) {
+      return fail(ErrorCode::invalid, maps[i].id.text() + ": another device has its coap.identity");
+    }
+    if (auto added = out.add(coap.telemetry, {i, Role::telemetry}, address, maps[i]); !added) return fail(added.error());
     if (coap.command) {
-      if (auto added = out.add(*coap.command, {i, Role::command, address}, maps[i]); !added) return fail(added.error());
+      if (auto added = out.add(*coap.command, {i, Role::command}, address, maps[i]); !added) return fail(added.error());
     }
     if (coap.result) {
-      if (auto added = out.add(*coap.result, {i, Role::result, address}, maps[i]); !added) return fail(added.error());
+      if (auto added = out.add(*coap.result, {i, Role::result}, address, maps[i]); !added) return fail(added.error());
     }
   }
   return out;
 }
 
-Result<void> RequestMap::add(const std::string& path, Entry entry, const DeviceMap& map) {
-  auto& entries = by_path_[path];
-  for (const auto& other : entries) {
-    if (other.address == entry.address) {
-      return fail(ErrorCode::invalid,
-                  map.id.text() + ": the path " + path + " is used twice; tell the devices apart by coap.address");
-    }
+Result<void> RequestMap::add(const std::string& path, Entry entry, const std::optional<Address>& address,
+                             const DeviceMap& map) {
+  auto& known = paths_[path];
+  bool added = false;
+  if (map.coap->identity) {
+    added = known.by_device.emplace(entry.device, entry.role).second;
+  } else if (address) {
+    added = known.by_address.emplace(*address, entry).second;
+  } else if (!known.any) {
+    known.any = entry;
+    added = true;
   }
-  entries.push_back(entry);
-  return {};
+  if (added) return {};
+  return fail(ErrorCode::invalid,
+              map.id.text() + ": the path " + path + " is used twice; tell the devices apart by coap.address");
 }
 
-RequestMap::Decision RequestMap::decide(const Request& request, const Address& source) const {
-  const auto refuse = [](Code code) { return Decision{code, 0, Role::telemetry}; };
-  const auto found = by_path_.find(request.path);
-  if (found == by_path_.end()) return refuse(Code::not_found);
-  const Entry* chosen = nullptr;
-  for (const auto& entry : found->second) {
-    if (entry.address == source) {
-      chosen = &entry;
-      break;
-    }
-    if (!entry.address) chosen = &entry;
+RequestMap::Decision RequestMap::find(const Request& request, const Speaker& speaker) const {
+  const auto found = paths_.find(request.path);
+  if (found == paths_.end()) return refuse(Code::not_found);
+  const auto& path = found->second;
+  if (speaker.secure) {
+    const auto device = device_of(speaker.identity);
+    if (!device) return refuse(Code::unauthorised);
+    const auto role = path.by_device.find(*device);
+    // It is known who it is; this is another's.
+    if (role == path.by_device.end()) return refuse(Code::forbidden);
+    return {std::nullopt, *device, role->second};
   }
-  if (chosen == nullptr) return refuse(Code::unauthorised);
-  if (!allowed(chosen->role, request.method)) return refuse(Code::not_allowed);
-  if (request.preconditions) return refuse(Code::bad_option);
-  // Bodies of more than one datagram are not supported yet; the device sees that before it sends the rest.
-  if (request.block_wise) return refuse(chosen->role == Role::command ? Code::bad_option : Code::too_large);
-  return {std::nullopt, chosen->device, chosen->role};
+  const auto at = path.by_address.find(speaker.peer.address);
+  if (at == path.by_address.end() && !path.any) return refuse(Code::unauthorised);
+  const auto& entry = at == path.by_address.end() ? *path.any : at->second;
+  return {std::nullopt, entry.device, entry.role};
+}
+
+RequestMap::Decision RequestMap::decide(const Request& request, const Speaker& speaker) const {
+  auto out = find(request, speaker);
+  if (out.refuse) return out;
+  if (!allowed(out.role, request.method)) return refuse(Code::not_allowed);
+  if (request.preconditions || request.bad_block) return refuse(Code::bad_option);
+  return out;
+}
+
+std::optional<std::size_t> RequestMap::device_of(std::string_view identity) const {
+  const auto found = identities_.find(std::string(identity));
+  if (found == identities_.end()) return std::nullopt;
+  return found->second;
 }
 
 }  // namespace trunkline::coap

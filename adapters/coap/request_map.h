@@ -2,8 +2,10 @@
 #pragma once
 
 #include <cstddef>
+#include <map>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <unordered_map>
 #include <vector>
 
@@ -13,8 +15,9 @@
 
 namespace trunkline::coap {
 
-// What a request is, by the device maps: whose, and for what. Pure and immutable. The path decides the device when it
-// is unique; with `coap.address` the source address decides among the devices of one path (I-02).
+// What a request is, by the device maps: whose, and for what. Pure and immutable (I-02). A device with coap.identity is
+// heard over DTLS only, and that identity decides. On the plain listener the path decides when it is unique, and the
+// source address among the devices of one path that have coap.address.
 class RequestMap {
  public:
   enum class Role { telemetry, command, result };
@@ -28,17 +31,26 @@ class RequestMap {
   // devices cannot be told apart.
   static Result<RequestMap> make(const std::vector<DeviceMap>& maps);
 
-  [[nodiscard]] Decision decide(const Request& request, const Address& source) const;
+  [[nodiscard]] Decision decide(const Request& request, const Speaker& speaker) const;
+
+  // The device that a PSK identity or certificate name stands for.
+  [[nodiscard]] std::optional<std::size_t> device_of(std::string_view identity) const;
 
  private:
   struct Entry {
     std::size_t device;
     Role role;
-    std::optional<Address> address;
   };
-  Result<void> add(const std::string& path, Entry entry, const DeviceMap& map);
+  struct Path {
+    std::optional<Entry> any;
+    std::map<Address, Entry> by_address;
+    std::unordered_map<std::size_t, Role> by_device;  // of those that DTLS tells apart
+  };
+  Result<void> add(const std::string& path, Entry entry, const std::optional<Address>& address, const DeviceMap& map);
+  [[nodiscard]] Decision find(const Request& request, const Speaker& speaker) const;
 
-  std::unordered_map<std::string, std::vector<Entry>> by_path_;
+  std::unordered_map<std::string, Path> paths_;
+  std::unordered_map<std::string, std::size_t> identities_;
 };
 
 }  // namespace trunkline::coap

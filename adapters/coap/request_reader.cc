@@ -69,12 +69,15 @@ Request read_request(const coap_pdu_t* pdu) {
         out.observe = number;
         break;
       case COAP_OPTION_BLOCK1:
-        // Number in the upper bits, then "more", then the size (RFC 7959 section 2.2).
-        out.block1 = number;
-        out.block_wise = out.block_wise || (number >> 3) != 0;
+        out.block1 = Block::parse(number);
+        out.bad_block = out.bad_block || !out.block1;
         break;
       case COAP_OPTION_BLOCK2:
-        out.block_wise = out.block_wise || (number >> 4) != 0;
+        out.block2 = Block::parse(number);
+        out.bad_block = out.bad_block || !out.block2;
+        break;
+      case COAP_OPTION_SIZE1:
+        out.size1 = number;
         break;
       case COAP_OPTION_IF_MATCH:
       case COAP_OPTION_IF_NONE_MATCH:

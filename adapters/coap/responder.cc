@@ -20,15 +20,10 @@ Response code_only(Code code) {
   return out;
 }
 
-Response unavailable(std::uint32_t seconds) {
-  auto out = code_only(Code::unavailable);
+Response wait_and_ask_again(Code code, std::uint32_t seconds) {
+  auto out = code_only(code);
   out.max_age = seconds;
   return out;
-}
-
-// RFC 7967 section 2.1: a bit for each class of response that is not wanted.
-bool unwanted(std::uint8_t no_response, Code code) {
-  return (no_response >> ((static_cast<unsigned>(code) >> 5) - 1) & 1U) != 0;
 }
 
 ExchangeTable::Reply reply_to(const Admission& admission) {
@@ -48,195 +43,238 @@ ExchangeTable::Reply reply_to(const Admission& admission) {
   return {};
 }
 
+std::optional<std::uint32_t> option_of(const std::optional<Block>& block) {
+  if (!block) return std::nullopt;
+  return block->option();
+}
+
+// What a device calls its message, within the lifetime of an exchange (RFC 7252 section 4.2).
+std::string source_key(const Speaker& speaker, const Request& request) {
+  auto out = to_text(speaker.peer) + (speaker.secure ? "s" : "");
+  out += ' ' + std::to_string(request.message_id) + ' ';
+  out.append(request.token.bytes.begin(), request.token.bytes.begin() + request.token.size);
+  return out + ' ' + std::to_string(std::hash<std::string_view>{}(request.payload));
+}
+
 }  // namespace
 
-Counters::Counters(Metrics& metrics)
-    : messages(metrics.metric("coap_messages_total", "CoAP requests received as telemetry")),
-      acknowledged(metrics.metric("coap_acknowledged_total", "Requests answered with 2.04 because they are safe")),
-      refused(metrics.metric("coap_refused_total", "Requests that intake refused")),
-      throttled(metrics.metric("coap_throttled_total", "Requests answered with 5.03 because the gateway is full")),
-      repeated(metrics.metric("coap_repeated_total", "Retransmissions that were recognised")),
-      not_mapped(metrics.metric("coap_not_mapped_total", "Requests that no device map allows")),
-      observers(metrics.metric("coap_observers", "Observers of command resources")) {}
-
-Responder::Device::Device(DeviceMap device_map)
-    : map(std::move(device_map)), lane(map.command_done != CommandDone::written) {}
-
-Responder::Responder(std::vector<DeviceMap> maps, RequestMap map, const Clock& clock, Metrics& metrics)
-    : clock_(clock), counters_(metrics), map_(std::move(map)) {
+Responder::Responder(std::vector<DeviceMap> maps, RequestMap map, const config::Coap& settings, const Clock& clock,
+                     Metrics& metrics)
+    : shared_{clock, settings, Counters(metrics)},
+      map_(std::move(map)),
+      pusher_([this](std::size_t device, Outcome outcome, bool heard) {
+        devices_[device].on_pushed(std::move(outcome), heard);
+      }),
+      rate_(settings.peer_rate, std::size_t{2} * settings.max_sessions),
+      bodies_({static_cast<std::size_t>(settings.max_body),
+               std::max<std::size_t>(4 * 1024 * 1024, 4 * settings.max_body), 1024}) {
+  shared_.pusher = &pusher_;
   std::vector<AdapterDeviceStatus> status;
   for (auto& device_map : maps) {
     by_id_.emplace(device_map.id, devices_.size());
     status.push_back({device_map.id.text(), Presence::away, {}, {}});
-    devices_.emplace_back(std::move(device_map));
+    devices_.emplace_back(std::move(device_map), devices_.size(), shared_);
   }
-  status_.with([&](auto& value) { value = std::move(status); });
+  shared_.status.with([&](auto& value) { value = std::move(status); });
 }
 
 void Responder::attach(Server& server, Ingress& ingress, Submit submit) {
   server_ = &server;
-  ingress_ = &ingress;
+  shared_.ingress = &ingress;
   submit_ = std::move(submit);
+  pusher_.attach(server);
+  for (auto& device : devices_) device.start();
 }
 
-Response Responder::on_request(const Request& request, const Peer& peer, coap_session_t* session) {
-  const auto decision = map_.decide(request, peer.address);
+// The key may have been changed or taken away, or the device disabled, since the handshake.
+std::optional<Code> Responder::check_key(const Device& device, const Speaker& speaker, coap_session_t* session) {
+  if (!speaker.secure) return std::nullopt;
+  const auto key = shared_.ingress->handshake_key(device.map().id);
+  const bool good = speaker.key.empty() ? key || key.error().code != ErrorCode::denied
+                                        : key && *key == Secret(std::string(speaker.key));
+  if (good) return std::nullopt;
+  server_->end(session);
+  return Code::unauthorised;
+}
+
+Response Responder::on_request(const Request& request, const Speaker& speaker, coap_session_t* session) {
+  if (!rate_.allow(speaker.peer, shared_.clock.steady())) {
+    shared_.counters.limited.add();
+    return wait_and_ask_again(Code::too_many, kBusySeconds);
+  }
+  const auto decision = map_.decide(request, speaker);
   if (decision.refuse) {
-    counters_.not_mapped.add();
+    shared_.counters.not_mapped.add();
     return code_only(*decision.refuse);
   }
   auto& device = devices_[decision.device];
-  heard(device, decision.device, peer);
+  if (const auto refused = check_key(device, speaker, session)) return code_only(*refused);
+  device.heard(speaker.peer);
   switch (decision.role) {
     case RequestMap::Role::telemetry:
-      return on_telemetry(device, decision.device, request, peer, session);
+      return on_telemetry(device, decision.device, request, speaker, session);
     case RequestMap::Role::command:
-      return on_command_read(device, decision.device, request, session);
+      return device.on_read(request, session);
     case RequestMap::Role::result:
-      return on_result(device, decision.device, request);
+      return device.on_result(request);
   }
   return code_only(Code::internal_error);
 }
 
-Response Responder::on_telemetry(Device& device, std::size_t index, const Request& request, const Peer& peer,
+Response Responder::on_telemetry(Device& device, std::size_t index, const Request& request, const Speaker& speaker,
                                  coap_session_t* session) {
-  if (stopping_) return unavailable(kStoppingSeconds);
-  const auto seen = exchanges_.see(peer, request, clock_.steady());
+  if (request.block2 && request.block2->number > 0) return device.on_rest(request);
+  if (shared_.stopping) return wait_and_ask_again(Code::unavailable, kStoppingSeconds);
+  const auto seen = exchanges_.see(speaker.peer, request, shared_.clock.steady());
   switch (seen.kind) {
     case ExchangeTable::Seen::Kind::fresh:
       break;
     case ExchangeTable::Seen::Kind::pending:
-      counters_.repeated.add();
+      shared_.counters.repeated.add();
       return {};
     case ExchangeTable::Seen::Kind::answered: {
-      counters_.repeated.add();
-      auto again = code_only(seen.reply.code);
+      shared_.counters.repeated.add();
+      auto again = seen.reply.code == Code::changed ? device.on_repeated() : code_only(seen.reply.code);
       if (seen.reply.code == Code::unavailable) again.max_age = seen.reply.max_age;
-      again.block1 = request.block1;
+      again.block1 = option_of(request.block1);
       return again;
     }
     case ExchangeTable::Seen::Kind::busy:
-      counters_.throttled.add();
-      return unavailable(kBusySeconds);
+      shared_.counters.throttled.add();
+      return wait_and_ask_again(Code::unavailable, kBusySeconds);
   }
-  if (outstanding_.size() >= kOutstanding || server_->sessions() >= kSessions) {
+  if (outstanding_.size() >= kOutstanding || speaker.crowded) {
     // Answered at once and without state of ours, whoever the peer says it is.
     exchanges_.answer(seen.id, {Code::unavailable, kBusySeconds});
-    counters_.throttled.add();
-    return unavailable(kBusySeconds);
+    shared_.counters.throttled.add();
+    return wait_and_ask_again(Code::unavailable, kBusySeconds);
   }
-  counters_.messages.add();
+  return take(device, index, request, speaker, session, seen.id);
+}
+
+Response Responder::take(Device& device, std::size_t index, const Request& request, const Speaker& speaker,
+                         coap_session_t* session, std::uint64_t exchange) {
+  const auto now = shared_.clock.steady();
+  auto taken = bodies_.take(speaker, index, request, now);
+  shared_.counters.body_bytes.set(bodies_.bytes());
+  if (!taken.whole) {
+    exchanges_.answer(exchange, {taken.answer, 0});
+    auto out = code_only(taken.answer);
+    out.block1 = option_of(request.block1);
+    if (taken.answer == Code::too_large) {
+      out.size1 = static_cast<std::uint32_t>(bodies_.limits().body);  // RFC 7959 section 4
+      shared_.counters.refused.add();
+      tell_refusal(device, "oversize: more than coap.max_body");
+    }
+    return out;
+  }
+  shared_.counters.messages.add();
   Telemetry telemetry{
-      device.map.id, std::string(request.payload), device.map.content_type, device.map.content_encoding, {}, {},
-      Source::coap};
+      device.map().id, std::move(taken.body), device.map().content_type, device.map().content_encoding, {},
+      source_key(speaker, request), Source::coap};
   const auto stated = request.content_format ? media_type(*request.content_format) : std::nullopt;
   if (stated) {
     telemetry.content_type = *stated;
   } else if (telemetry.content_type.empty()) {
     telemetry.content_type = kDefaultContentType;
   }
-  outstanding_.emplace(seen.id, Outstanding{Session(session), request.token, index, request.block1, request.confirmable,
-                                            request.no_response});
-  submit_(seen.id, std::move(telemetry));
+  outstanding_.emplace(exchange, Outstanding{{Session(session), request.token, option_of(request.block1),
+                                              request.block2, request.confirmable, request.no_response, now},
+                                             index});
+  if (device.map().coap->piggyback) device.on_asked();
+  submit_(exchange, std::move(telemetry));
   return {};
 }
 
 void Responder::on_admission(std::uint64_t request, const Admission& admission) {
   const auto found = outstanding_.find(request);
   if (found == outstanding_.end()) return;
-  const auto waiting = std::move(found->second);
+  auto waiting = std::move(found->second);
   outstanding_.erase(found);
+  auto& device = devices_[waiting.device];
   const auto reply = reply_to(admission);
+  const bool piggyback = device.map().coap->piggyback;
+  if (reply.code == Code::changed) {
+    shared_.counters.acknowledged.add();
+    exchanges_.answer(request, reply);
+    if (piggyback && !shared_.stopping) {
+      device.answer(std::move(waiting.question));
+      return;
+    }
+  }
+  if (piggyback) device.on_not_answered();
   // Abandoned: the gateway is stopping, the device gets no answer and will ask again.
   if (reply.code == Code::none) return;
   exchanges_.answer(request, reply);
 
-  auto& device = devices_[waiting.device];
   auto response = code_only(reply.code);
-  response.block1 = waiting.block1;
-  if (reply.code == Code::changed) {
-    counters_.acknowledged.add();
-  } else if (reply.code == Code::unavailable) {
-    counters_.throttled.add();
+  response.block1 = waiting.question.block1;
+  if (reply.code == Code::unavailable) {
+    shared_.counters.throttled.add();
     response.max_age = reply.max_age;
-  } else {
-    counters_.refused.add();
+  } else if (reply.code != Code::changed) {
+    shared_.counters.refused.add();
     response.payload = std::string_view(admission.reason).substr(0, 128);  // a diagnostic (RFC 7252 section 5.5.2)
-    if (const auto suppressed = device.log.allow(clock_.steady())) {
-      log::warning("message_refused", {{"adapter", "coap"},
-                                       {"device", device.map.id.text()},
-                                       {"reason", admission.reason},
-                                       {"suppressed", *suppressed}});
-    }
+    tell_refusal(device, admission.reason);
   }
-  if (unwanted(waiting.no_response, reply.code)) return;
+  if (!wanted(waiting.question.no_response, reply.code)) return;
   // If it cannot be sent, the device sends its request again and gets the answer from the table.
-  server_->send(waiting.session.get(), waiting.confirmable, waiting.token, response);
+  send(waiting.question.session.get(), waiting.question.confirmable, waiting.question.token, response);
 }
 
-Response Responder::on_result(Device& device, std::size_t index, const Request& request) {
-  const auto id = query_value(request, "id");
-  if (!id) return code_only(Code::bad_request);
-  if (!device.lane.on_result(*id)) return code_only(Code::not_found);
-  notify(device, index);
-  return code_only(Code::changed);
+void Responder::tell_refusal(Device& device, const std::string& reason) {
+  const auto suppressed = device.log().allow(shared_.clock.steady());
+  if (!suppressed) return;
+  log::warning("message_refused", {{"adapter", "coap"},
+                                   {"device", device.map().id.text()},
+                                   {"reason", reason},
+                                   {"suppressed", *suppressed}});
 }
 
-Response Responder::show(const Device& device, const Command* command) {
-  auto out = code_only(Code::content);
-  if (command == nullptr) return out;
-  shown_ = command->body;
-  out.payload = shown_;
-  out.content_format = content_format(command->content_type);
-  out.location_query = "id=" + command->wire_id();
-  out.observe = device.observe;
-  return out;
-}
-
-Response Responder::on_command_read(Device& device, std::size_t index, const Request& request,
-                                    coap_session_t* session) {
-  auto out = show(device, device.lane.current());
-  out.observe.reset();
-  if (request.accept && out.content_format && *request.accept != *out.content_format) {
-    return code_only(Code::not_acceptable);
+std::optional<Secret> Responder::key_of(std::string_view identity) {
+  const auto device = map_.device_of(identity);
+  auto key = device ? shared_.ingress->handshake_key(devices_[*device].map().id)
+                    : Result<Secret>(fail(ErrorCode::not_found, "no device map has this coap.identity"));
+  if (key && !key->empty()) return std::move(*key);
+  shared_.counters.handshakes_refused.add();
+  if (const auto suppressed = handshake_log_.allow(shared_.clock.steady())) {
+    log::warning("device_handshake_refused", {{"adapter", "coap"},
+                                              {"identity", identity},
+                                              {"error", key ? "an empty key" : key.error().message},
+                                              {"suppressed", *suppressed}});
   }
-  if (stopping_) return out;
-  if (request.observe == 0U) {
-    observe(device, request.token, session);
-    out.observe = device.observe;
-  } else if (request.observe) {
-    forget_observer(device, session);
+  return std::nullopt;
+}
+
+bool Responder::knows_certificate(std::string_view name) {
+  const auto device = map_.device_of(name);
+  const auto key = device ? shared_.ingress->handshake_key(devices_[*device].map().id)
+                          : Result<Secret>(fail(ErrorCode::denied, "no device map has this name as coap.identity"));
+  // It needs no pre-shared key, but it must not be disabled.
+  if (key || key.error().code != ErrorCode::denied) return true;
+  shared_.counters.handshakes_refused.add();
+  if (const auto suppressed = handshake_log_.allow(shared_.clock.steady())) {
+    log::warning("device_handshake_refused", {{"adapter", "coap"},
+                                              {"certificate", name},
+                                              {"error", key.error().message},
+                                              {"suppressed", *suppressed}});
   }
-  update_presence(device, index, clock_.steady());
-  return out;
-}
-
-void Responder::observe(Device& device, const Token& token, coap_session_t* session) {
-  // Registering again, with the same token or a new one, replaces the registration (RFC 7641 section 4.1).
-  forget_observer(device, session);
-  if (device.observers.size() >= kObserversPerDevice) forget_observer(device, device.observers.front().session.get());
-  device.observers.push_back({Session(session), token});
-  counters_.observers.set(++observers_);
-}
-
-void Responder::forget_observer(Device& device, coap_session_t* session) {
-  const auto gone = std::erase_if(device.observers,
-                                  [session](const Observer& observer) { return observer.session.get() == session; });
-  counters_.observers.set(observers_ -= gone);
+  return false;
 }
 
 void Responder::on_undelivered(coap_session_t* session, const Token& token) {
-  const auto now = clock_.steady();
-  for (std::size_t i = 0; i < devices_.size(); ++i) {
-    auto& device = devices_[i];
-    const bool is_observer = std::any_of(
-        device.observers.begin(), device.observers.end(),
-        [&](const Observer& observer) { return observer.session.get() == session && observer.token == token; });
-    if (!is_observer) continue;
-    forget_observer(device, session);
-    log::info("device_observer_lost", {{"adapter", "coap"}, {"device", device.map.id.text()}});
-    update_presence(device, i, now);
+  pusher_.on_undelivered(session, token);
+  for (auto& device : devices_) {
+    if (device.on_undelivered(session, token)) return;
   }
+}
+
+void Responder::on_closed(coap_session_t* session) {
+  for (auto& device : devices_) device.on_closed(session);
+}
+
+void Responder::on_answer(coap_session_t* session, const Token& token, Code code, std::optional<Block> block1) {
+  pusher_.on_answer(session, token, code, block1);
 }
 
 void Responder::deliver(Command command, Completion<Outcome> done) {
@@ -246,103 +284,40 @@ void Responder::deliver(Command command, Completion<Outcome> done) {
     return;
   }
   auto& device = devices_[found->second];
-  if (!device.map.coap->command) {
+  if (!device.map().takes_commands()) {
     done(Outcome::rejected("amqp:not-implemented", "no coap.command is mapped for this device"));
     return;
   }
-  const bool reachable = !stopping_ && device.presence == Presence::reachable;
-  device.lane.add(std::move(command), std::move(done), reachable, clock_.steady());
-  notify(device, found->second);
-}
-
-void Responder::notify(Device& device, std::size_t index) {
-  while (const auto* command = device.lane.next()) {
-    device.observe = (device.observe + 1) & 0xffffff;
-    const auto notification = show(device, command);
-    bool sent = false;
-    // Sending may tell of a lost observer at once, so the list is not walked while it may change.
-    std::vector<std::pair<Session, Token>> to;
-    for (const auto& observer : device.observers) to.emplace_back(Session(observer.session.get()), observer.token);
-    for (const auto& [session, token] : to) sent |= server_->send(session.get(), true, token, notification);
-    if (!sent) {
-      counters_.observers.set(observers_ -= device.observers.size());
-      device.observers.clear();
-      update_presence(device, index, clock_.steady());
-      return;
-    }
-    device.lane.on_notified();
-  }
-  wake_at(device.lane.deadline());
-}
-
-void Responder::heard(Device& device, std::size_t index, const Peer& peer) {
-  const auto now = clock_.steady();
-  device.last_heard = now;
-  const bool moved = device.peer != peer;
-  device.peer = peer;
-  status_.with([&](auto& status) {
-    status[index].last_heard = clock_.wall();
-    if (moved) status[index].peer = to_text(peer);
-  });
-  if (device.map.expect_every) update_presence(device, index, now);
-}
-
-void Responder::update_presence(Device& device, std::size_t index, SteadyTime now) {
-  const auto& every = device.map.expect_every;
-  const bool lately = !every || (device.last_heard && now - *device.last_heard < 3 * *every);
-  const auto presence = lately && !device.observers.empty() ? Presence::reachable : Presence::away;
-  const bool changed = presence != device.presence;
-  device.presence = presence;
-  wake_at(due(device));
-  if (!changed) return;
-  status_.with([&](auto& status) { status[index].presence = presence; });
-  if (presence == Presence::away) device.lane.release_all("the device is away");
-  ingress_->presence(device.map.id, presence);
-}
-
-SteadyTime Responder::due(const Device& device) const {
-  auto out = device.lane.deadline();
-  if (device.presence == Presence::reachable && device.map.expect_every && device.last_heard) {
-    out = std::min(out, *device.last_heard + 3 * *device.map.expect_every);
-  }
-  return out;
-}
-
-void Responder::wake_at(SteadyTime time) {
-  // A tick that comes too early only looks again.
-  next_tick_ = std::min(next_tick_, time);
+  device.deliver(std::move(command), std::move(done));
 }
 
 void Responder::tick(SteadyTime now) {
-  if (now < next_tick_) return;
-  next_tick_ = kNever;
-  for (std::size_t i = 0; i < devices_.size(); ++i) {
-    auto& device = devices_[i];
-    if (due(device) <= now) {
-      device.lane.tick(now);
-      update_presence(device, i, now);
-      notify(device, i);
-    }
-    wake_at(due(device));
+  pusher_.sweep();
+  if (now < shared_.next_tick) return;
+  shared_.next_tick = kNever;
+  for (auto& device : devices_) {
+    if (device.due() <= now) device.tick(now);
+    shared_.wake_at(device.due());
   }
 }
 
 void Responder::stop_taking() {
-  stopping_ = true;
-  for (auto& device : devices_) device.lane.release_all("the gateway is stopping");
+  shared_.stopping = true;
+  for (auto& device : devices_) {
+    device.answer_all();
+    device.release_all("the gateway is stopping");
+  }
 }
 
 void Responder::close() {
   outstanding_.clear();
-  for (std::size_t i = 0; i < devices_.size(); ++i) {
-    devices_[i].observers.clear();
-    update_presence(devices_[i], i, clock_.steady());
-  }
-  counters_.observers.set(observers_ = 0);
+  for (auto& device : devices_) device.close();
+  pusher_.close();
+  shared_.counters.observers.set(shared_.observers = 0);
 }
 
 std::vector<AdapterDeviceStatus> Responder::status() const {
-  return status_.with([](const auto& status) { return status; });
+  return shared_.status.with([](const auto& status) { return status; });
 }
 
 }  // namespace trunkline::coap

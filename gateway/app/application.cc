@@ -165,7 +165,7 @@ void Application::make_adapters() {
   };
   if (any(&DeviceMap::tcp)) adapters_.push_back(std::make_unique<TcpAdapter>(devices, clock_, metrics_));
   if (settings_.coap && any(&DeviceMap::coap)) {
-    adapters_.push_back(std::make_unique<CoapAdapter>(settings_.coap->listen, devices, clock_, metrics_));
+    adapters_.push_back(std::make_unique<CoapAdapter>(*settings_.coap, devices, clock_, metrics_));
   }
   for (const auto& broker : settings_.mqtt) {
     adapters_.push_back(std::make_unique<MqttAdapter>(broker, devices, clock_, metrics_));

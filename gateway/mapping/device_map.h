@@ -25,7 +25,7 @@ struct SourcePlace {
 // Which event means that the device did the command (C-01).
 enum class CommandDone {
   replied,       // the device's own reply or result arrived; the default where one is mapped
-  acknowledged,  // the protocol's acknowledgement: a broker's PUBACK, a CoAP 2.xx
+  acknowledged,  // the protocol's acknowledgement: a broker's PUBACK, a 2.xx of the device's CoAP server
   written,       // the bytes were handed to the connection
 };
 
@@ -75,11 +75,23 @@ struct MqttMap {
   std::optional<PayloadKey> key{};
 };
 
+// The device's own CoAP server, from "coap://10.0.0.7:5683/cmd".
+struct CoapPush {
+  std::string host;  // an IP address
+  std::uint16_t port = 5683;
+  std::string path;
+};
+
 struct CoapMap {
   std::optional<std::string> address;  // source address that is this device, on the plain listener
   std::string telemetry;               // path, "/t"; unique over all devices when neither identity nor address is set
   std::optional<std::string> command;  // path that the device observes
   std::optional<std::string> result;   // path to which it POSTs "?id=<id>" when done
+  std::optional<std::string> identity{};  // PSK identity or certificate name; then it is heard on DTLS only
+  bool piggyback = false;                 // commands come in the answer to its telemetry
+  std::optional<CoapPush> push{};         // commands are POSTed there
+
+  [[nodiscard]] bool takes_commands() const { return command || piggyback || push; }
 };
 
 // Lines: everything up to `end`, which is not part of the message.
@@ -122,7 +134,7 @@ struct DeviceMap {
   std::optional<TcpMap> tcp{};
 
   [[nodiscard]] bool takes_commands() const {
-    return (mqtt && mqtt->command) || (coap && coap->command) || (tcp && tcp->command);
+    return (mqtt && mqtt->command) || (coap && coap->takes_commands()) || (tcp && tcp->command);
   }
 };
 

@@ -46,7 +46,13 @@ inline CoapMessage get(const std::string& path, std::uint16_t id) {
 
 // The real adapter on loopback in front of a fake ingress.
 struct CoapRig {
-  explicit CoapRig(std::vector<DeviceMap> maps) : adapter("127.0.0.1:0", maps, clock, metrics) {
+  static config::Coap plain() {
+    config::Coap out;
+    out.listen = "127.0.0.1:0";
+    return out;
+  }
+  explicit CoapRig(std::vector<DeviceMap> maps, const config::Coap& settings = plain())
+      : adapter(settings, maps, clock, metrics) {
     const auto started = adapter.start(ingress);
     INFO((started ? std::string() : started.error().message));
     REQUIRE(started);

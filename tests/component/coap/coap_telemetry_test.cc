@@ -156,7 +156,7 @@ TEST_CASE("what no map allows is refused and reaches nobody", "[I-02]") {
   CHECK(ask(get("/tank/t", 3)) == 405);
   CHECK(ask(post("/tank/cmd", 4, "x")) == 405);
   CHECK(ask(post("/tank/t", 5, "x").option(1, "etag")) == 402);
-  CHECK(ask(post("/tank/t", 6, "x").option(27, std::string(1, '\x0e'))) == 413);
+  CHECK(ask(post("/tank/t", 6, "x").option(27, std::string(1, '\x0f'))) == 402);
   CHECK(ask(post("/tank/t", 7, "x").option(35, "coap://elsewhere")) == 505);
   auto unknown_delete = post("/nobody", 8, {});
   unknown_delete.code = 4;
@@ -263,7 +263,9 @@ TEST_CASE("a CoAP port in use is an error that names the address") {
   CoapRig rig({coap_map("tank-3", "/tank")});
   Metrics metrics;
   FakeIngress ingress;
-  CoapAdapter second(rig.adapter.listening(), {coap_map("tank-3", "/tank")}, rig.clock, metrics);
+  config::Coap taken;
+  taken.listen = rig.adapter.listening();
+  CoapAdapter second(taken, {coap_map("tank-3", "/tank")}, rig.clock, metrics);
   const auto started = second.start(ingress);
   REQUIRE_FALSE(started);
   CHECK(started.error().message.find(rig.adapter.listening()) != std::string::npos);

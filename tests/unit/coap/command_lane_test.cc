@@ -34,7 +34,7 @@ struct Sent {
 }  // namespace
 
 TEST_CASE("one command is shown until its result came, then the next", "[C-01]") {
-  CommandLane lane(true);
+  CommandLane lane(CommandDone::replied, 1024);
   Sent first;
   Sent second;
   first.add(lane, 1);
@@ -55,7 +55,7 @@ TEST_CASE("one command is shown until its result came, then the next", "[C-01]")
 }
 
 TEST_CASE("without a result mapped the notification is the event", "[C-01]") {
-  CommandLane lane(false);
+  CommandLane lane(CommandDone::written, 1024);
   Sent sent;
   sent.add(lane, 1);
   REQUIRE(lane.next());
@@ -65,7 +65,7 @@ TEST_CASE("without a result mapped the notification is the event", "[C-01]") {
 }
 
 TEST_CASE("a shown command and those that wait are released in time", "[C-01]") {
-  CommandLane lane(true);
+  CommandLane lane(CommandDone::replied, 1024);
   Sent shown;
   Sent waiting;
   shown.add(lane, 1, kStart + 10s);
@@ -82,12 +82,12 @@ TEST_CASE("a shown command and those that wait are released in time", "[C-01]") 
 }
 
 TEST_CASE("commands that cannot go are answered at once", "[C-01]") {
-  CommandLane lane(true);
+  CommandLane lane(CommandDone::replied, 1024);
   Sent away;
   Sent large;
   Sent late;
   away.add(lane, 1, kStart + 10s, false);
-  large.add(lane, 2, kStart + 10s, true, std::string(CommandLane::kLargest + 1, 'x'));
+  large.add(lane, 2, kStart + 10s, true, std::string(1025, 'x'));
   late.add(lane, 3, kStart);
   CHECK(away.is(Kind::released));
   CHECK(large.is(Kind::rejected));

@@ -27,8 +27,21 @@ coap::Request request(Method method, std::string path) {
   return out;
 }
 
-const auto kHere = *coap::parse_address("10.0.0.7");
-const auto kThere = *coap::parse_address("fd00::8");
+coap::Speaker from(const std::string& address) {
+  coap::Speaker out;
+  out.peer.address = *coap::parse_address(address);
+  return out;
+}
+
+coap::Speaker proven(std::string_view identity) {
+  auto out = from("10.0.0.7");
+  out.secure = true;
+  out.identity = identity;
+  return out;
+}
+
+const auto kHere = from("10.0.0.7");
+const auto kThere = from("fd00::8");
 
 }  // namespace
 
@@ -54,7 +67,7 @@ TEST_CASE("an address decides among the devices of one path, and others are refu
   REQUIRE(map);
   CHECK(map->decide(request(Method::post, "/t"), kHere).device == 0);
   CHECK(map->decide(request(Method::post, "/t"), kThere).device == 1);
-  CHECK(map->decide(request(Method::post, "/t"), *coap::parse_address("10.0.0.8")).refuse == Code::unauthorised);
+  CHECK(map->decide(request(Method::post, "/t"), from("10.0.0.8")).refuse == Code::unauthorised);
 }
 
 TEST_CASE("a device without an address takes what no address claims", "[I-02]") {
@@ -71,11 +84,30 @@ TEST_CASE("what cannot be honoured is refused before it is taken") {
   conditional.preconditions = true;
   CHECK(map->decide(conditional, kHere).refuse == Code::bad_option);
   auto part = request(Method::put, "/t");
-  part.block_wise = true;
-  CHECK(map->decide(part, kHere).refuse == Code::too_large);
-  auto later = request(Method::get, "/cmd");
-  later.block_wise = true;
-  CHECK(map->decide(later, kHere).refuse == Code::bad_option);
+  part.bad_block = true;
+  CHECK(map->decide(part, kHere).refuse == Code::bad_option);
+}
+
+TEST_CASE("over DTLS the proven identity decides, and on the plain listener such a device is nobody", "[I-02]") {
+  CoapMap first{{}, "/t", "/a/cmd", {}};
+  first.identity = "psk-a";
+  CoapMap second{{}, "/t", {}, {}};
+  second.identity = "psk-b";
+  const auto map = RequestMap::make({device("a", first), device("b", second), device("c", {{}, "/plain", {}, {}})});
+  REQUIRE(map);
+  CHECK(map->decide(request(Method::post, "/t"), proven("psk-a")).device == 0);
+  CHECK(map->decide(request(Method::post, "/t"), proven("psk-b")).device == 1);
+  CHECK(map->decide(request(Method::get, "/a/cmd"), proven("psk-b")).refuse == Code::forbidden);
+  CHECK(map->decide(request(Method::post, "/plain"), proven("psk-a")).refuse == Code::forbidden);
+  CHECK(map->decide(request(Method::post, "/else"), proven("psk-a")).refuse == Code::not_found);
+  CHECK(map->decide(request(Method::post, "/t"), proven("psk-c")).refuse == Code::unauthorised);
+  CHECK(map->decide(request(Method::post, "/t"), proven("")).refuse == Code::unauthorised);
+  CHECK(map->decide(request(Method::post, "/t"), kHere).refuse == Code::unauthorised);
+  CHECK_FALSE(map->decide(request(Method::post, "/plain"), kHere).refuse);
+  CHECK(map->device_of("psk-b") == 1U);
+  CHECK_FALSE(map->device_of("a"));
+  second.identity = "psk-a";
+  CHECK_FALSE(RequestMap::make({device("a", first), device("b", second)}));
 }
 
 TEST_CASE("maps that contradict each other are refused", "[I-02]") {
@@ -86,10 +118,10 @@ TEST_CASE("maps that contradict each other are refused", "[I-02]") {
 }
 
 TEST_CASE("one address written in two ways is the same", "[I-02]") {
-  CHECK(coap::parse_address("::ffff:10.0.0.7") == kHere);
-  CHECK(coap::parse_address("fd00:0:0::8") == kThere);
+  CHECK(coap::parse_address("::ffff:10.0.0.7") == kHere.peer.address);
+  CHECK(coap::parse_address("fd00:0:0::8") == kThere.peer.address);
   CHECK_FALSE(coap::parse_address("10.0.0"));
   CHECK_FALSE(coap::parse_address(""));
-  CHECK(to_text(coap::Peer{kHere, 5}) == "10.0.0.7:5");
-  CHECK(to_text(coap::Peer{kThere, 5}) == "[fd00::8]:5");
+  CHECK(to_text(coap::Peer{kHere.peer.address, 5}) == "10.0.0.7:5");
+  CHECK(to_text(coap::Peer{kThere.peer.address, 5}) == "[fd00::8]:5");
 }

@@ -36,8 +36,9 @@ TEST_CASE("every option that matters is read from a datagram") {
   CHECK(request.accept == 0U);
   CHECK(request.observe == 0U);
   CHECK(request.no_response == 2);
-  CHECK(request.block1 == 6U);
-  CHECK_FALSE(request.block_wise);
+  REQUIRE(request.block1);
+  CHECK(request.block1->option() == 6U);
+  CHECK_FALSE(request.bad_block);
   CHECK(request.payload == "body");
 }
 
@@ -51,20 +52,29 @@ TEST_CASE("a slash inside a segment does not make another path", "[I-02]") {
   CHECK(coap::read_request(pdu.get()).path == "/plant%2Ftank");
 }
 
-TEST_CASE("a part of a larger body is recognised") {
-  for (const auto& [option, value, part] : {std::tuple{27U, '\x0e', true},
-                                            {27U, '\x16', true},
-                                            {27U, '\x06', false},
-                                            {23U, '\x06', false},
-                                            {23U, '\x16', true}}) {
+TEST_CASE("block options are read, and what cannot be one is told") {
+  for (const auto& [option, value, number, more, size] : {std::tuple{27U, '\x0e', 0U, true, 1024U},
+                                                          {27U, '\x12', 1U, false, 64U},
+                                                          {23U, '\x3a', 3U, true, 64U},
+                                                          {23U, '\x00', 0U, false, 16U}}) {
     CoapMessage message;
     message.code = 2;
     message.option(option, std::string(1, value));
     const auto bytes = message.encode();
     const auto pdu = test::parse_datagram(bytes);
     REQUIRE(pdu);
-    CHECK(coap::read_request(pdu.get()).block_wise == part);
+    const auto request = coap::read_request(pdu.get());
+    const auto block = option == 27 ? request.block1 : request.block2;
+    REQUIRE(block);
+    CHECK(block->number == number);
+    CHECK(block->more == more);
+    CHECK(block->size() == size);
+    CHECK(block->offset() == number * size);
+    CHECK_FALSE(request.bad_block);
   }
+  CHECK_FALSE(coap::Block::parse(7));
+  CHECK_FALSE(coap::Block::parse(0x1000006));
+  CHECK(coap::Block::parse(0xfffff6)->offset() == 0xfffffU * 1024U);
 }
 
 TEST_CASE("content formats go both ways and parameters do not matter") {

@@ -72,6 +72,64 @@ command_done = "written"
   CHECK(device.tcp->command->reply == "DONE {id}");
 }
 
+TEST_CASE("a DTLS device has its identity, and its commands come in one of three ways", "[config][I-02]") {
+  const std::string dtls = kHub + "[coap]\nlisten_dtls = \"0.0.0.0:5684\"\n";
+  const std::string start = "[[device]]\nid = \"d\"\ncoap.telemetry = \"/t\"\n";
+  const auto loaded = load_strings(dtls, {start + "coap.identity = \"psk {device}\"\ncoap.piggyback = true\n" +
+                                              "coap.result = \"/r\"\n"});
+  CHECK(report(loaded.problems).empty());
+  CHECK(loaded.settings.coap->listen.empty());
+  CHECK(loaded.settings.coap->listen_dtls == "0.0.0.0:5684");
+  const auto& device = loaded.settings.devices.at(0);
+  CHECK(device.coap->identity == "psk d");
+  CHECK(device.coap->piggyback);
+  CHECK(device.takes_commands());
+  CHECK(device.command_done == CommandDone::replied);
+
+  const auto one = [&](const std::string& main, const std::string& more) {
+    return report(load_strings(main, {start + more}).problems);
+  };
+  CHECK(one(dtls, "").find("has no coap.identity") != std::string::npos);
+  CHECK(one(kAll, "coap.identity = \"x\"").find("has no listen_dtls") != std::string::npos);
+  CHECK(one(dtls, "coap.identity = \"x\"\ncoap.address = \"10.0.0.1\"").find("remove the address") !=
+        std::string::npos);
+  CHECK(one(dtls, "coap.identity = \"" + std::string(129, 'x') + "\"").find("longer than 128") != std::string::npos);
+  CHECK(report(load_strings(dtls, {start + "coap.identity = \"x\"\n" + "[[device]]\nid = \"e\"\n" +
+                                   "coap.telemetry = \"/t\"\ncoap.identity = \"x\"\n"})
+                   .problems)
+            .find("the DTLS identity \"x\" is used already") != std::string::npos);
+
+  const auto pushed = load_strings(kAll, {start + "coap.push = \"coap://10.0.0.7/cmd/a\"\n"});
+  CHECK(report(pushed.problems).empty());
+  const auto& to = pushed.settings.devices.at(0);
+  REQUIRE(to.coap->push);
+  CHECK(to.coap->push->host == "10.0.0.7");
+  CHECK(to.coap->push->port == 5683);
+  CHECK(to.coap->push->path == "/cmd/a");
+  CHECK(to.command_done == CommandDone::acknowledged);
+  for (const auto* wrong : {"coap://tank.local/c", "coap://10.0.0.7", "coaps://10.0.0.7/c", "coap://10.0.0.7:0/c",
+                            "coap://0.0.0.0/c", "coap://10.0.0.7/c?x"}) {
+    INFO(wrong);
+    CHECK(one(kAll, std::string("coap.push = \"") + wrong + "\"").find("coap.push is ") != std::string::npos);
+  }
+  CHECK(one(kAll, "coap.push = \"coap://[fd00::7]:99/c\"").empty());
+  CHECK(one(kAll, "coap.push = \"coap://10.0.0.7/c\"\ncoap.piggyback = true").find("choose one") != std::string::npos);
+  CHECK(one(kAll, "coap.piggyback = \"yes\"").find("write true or false") != std::string::npos);
+  CHECK(one(kAll, "coap.piggyback = true").find("nothing says when this command is done") != std::string::npos);
+  CHECK(one(kAll, "coap.piggyback = false").empty());
+}
+
+TEST_CASE("the files of CoAP certificates belong together", "[config]") {
+  const std::string dtls = kHub + "[coap]\nlisten_dtls = \"0.0.0.0:5684\"\n";
+  CHECK(report(load_strings(dtls + "cert = \"/a\"\nkey = \"/b\"\nca_file = \"/c\"\n", {}).problems).empty());
+  CHECK(report(load_strings(dtls + "cert = \"/a\"\nkey = \"/b\"\n", {}).problems).find("set all three") !=
+        std::string::npos);
+  CHECK(report(load_strings(kAll + "cert = \"/a\"\nkey = \"/b\"\nca_file = \"/c\"\n", {}).problems)
+            .find("without coap.listen_dtls") != std::string::npos);
+  CHECK(report(load_strings(kAll + "listen_dtls = \"127.0.0.1:5683\"\n", {}).problems).find("another port") !=
+        std::string::npos);
+}
+
 TEST_CASE("every option of a CoAP map is read", "[config]") {
   const auto loaded = load_strings(kAll, {R"([[device]]
 id = "tank-3"
@@ -110,7 +168,7 @@ TEST_CASE("a command needs something that says it was done", "[config][C-01]") {
   const std::string coap = "id = \"d\"\ncoap.telemetry = \"/t\"\ncoap.command = \"/c\"\n";
   CHECK(device_problems(coap).rfind("4:6: nothing says when", 0) == 0);
   CHECK(device_problems(coap + "command_done = \"written\"").empty());
-  CHECK(device_problems(coap + "command_done = \"acknowledged\"").find("not supported yet") != std::string::npos);
+  CHECK(device_problems(coap + "command_done = \"acknowledged\"").find("does not tell us") != std::string::npos);
 }
 
 TEST_CASE("a map without its parts is refused at its place", "[config]") {
@@ -194,8 +252,6 @@ TEST_CASE("what architecture names and this version lacks is called so", "[confi
   CHECK(device_problems("id = \"d\"\nmqtt.telemetry = \"t\"\nmqtt.desired = \"x\"\norder = \"latest_first\"") ==
         "4:6: mqtt.desired is not supported yet in this version; remove it\n"
         "5:1: order is not supported yet in this version; remove it\n");
-  CHECK(device_problems("id = \"d\"\ncoap.telemetry = \"/t\"\ncoap.identity = \"d\"").find("not supported yet") !=
-        std::string::npos);
   CHECK(device_problems("id = \"d\"\ntcp.connect = \"10.0.0.9:4001\"") ==
         "3:5: tcp.connect is not supported yet in this version; remove it\n");
   CHECK(report(load_strings(kHub, {"[[family]]\npreset = \"tasmota\"\ncoap.telemetry = \"/t\"\nid = \"a-{topic}\"\n"})

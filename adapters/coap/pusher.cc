@@ -1,0 +1,133 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "adapters/coap/pusher.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "adapters/coap/server.h"
+#include "gateway/base/crypto.h"
+
+namespace trunkline::coap {
+
+namespace {
+
+Token to_token(std::uint64_t number) {
+  Token out;
+  out.size = 8;
+  for (auto& byte : out.bytes) {
+    byte = static_cast<std::uint8_t>(number >> 56);
+    number <<= 8;
+  }
+  return out;
+}
+
+std::vector<std::string> segments_of(std::string_view path) {
+  std::vector<std::string> out;
+  while (!path.empty()) {
+    path.remove_prefix(1);
+    const auto end = std::min(path.find('/'), path.size());
+    out.emplace_back(path.substr(0, end));
+    path.remove_prefix(end);
+  }
+  return out;
+}
+
+std::string to_text(Code code) {
+  const auto number = static_cast<unsigned>(code);
+  return std::to_string(number >> 5) + (number % 32 < 10 ? ".0" : ".") + std::to_string(number % 32);
+}
+
+// C-01: 2.xx is the device's word; 4.xx will not get better by asking again, but for those that say so.
+Outcome outcome_of(Code code) {
+  const auto number = static_cast<unsigned>(code);
+  if (number >> 5 == 2) return Outcome::accepted();
+  const auto why = "the device's server answered " + to_text(code);
+  const bool passing = number >> 5 != 4 || code == Code::incomplete || code == Code::too_many;
+  return passing ? Outcome::released(why) : Outcome::rejected("amqp:precondition-failed", why);
+}
+
+}  // namespace
+
+// Tokens begin at a random place, so that an answer cannot be guessed from outside.
+Pusher::Pusher(Done done) : done_(std::move(done)), last_token_(random_seed()) {}
+
+void Pusher::begin(std::size_t device, const CoapPush& to, const Command& command) {
+  cancel(device);
+  auto session = server_->connect(to.host, to.port);
+  if (!session) {
+    done_(device, Outcome::released("no socket to the device's server"), false);
+    return;
+  }
+  auto& push = pushes_
+                   .emplace(device, Push{std::move(*session), to, command.wire_id(), command.body,
+                                         content_format(command.content_type), 0, {}})
+                   .first->second;
+  if (!send_block(push)) finish(device, Outcome::released("the device's server cannot be reached"), false);
+}
+
+void Pusher::cancel(std::size_t device) {
+  const auto found = pushes_.find(device);
+  if (found == pushes_.end()) return;
+  spent_.push_back(std::move(found->second.session));
+  pushes_.erase(found);
+}
+
+bool Pusher::send_block(Push& push) {
+  push.token = ++last_token_;
+  const auto& block = push.block;
+  const auto part = std::string_view(push.body).substr(block.offset(), block.size());
+  Response request;
+  request.post = true;
+  request.path = segments_of(push.to.path);
+  request.query = "id=" + push.id;
+  request.content_format = push.content_format;
+  request.payload = part;
+  if (push.body.size() > block.size()) {
+    push.block.more = block.offset() + part.size() < push.body.size();
+    request.block1 = push.block.option();
+    if (block.number == 0) request.size1 = static_cast<std::uint32_t>(push.body.size());
+  }
+  return send(push.session.get(), true, to_token(push.token), request);
+}
+
+std::optional<std::size_t> Pusher::find(coap_session_t* session, const Token& token) const {
+  for (const auto& [device, push] : pushes_) {
+    if (push.session.get() == session && to_token(push.token) == token) return device;
+  }
+  return std::nullopt;
+}
+
+void Pusher::on_answer(coap_session_t* session, const Token& token, Code code, std::optional<Block> block1) {
+  const auto device = find(session, token);
+  if (!device) return;
+  auto& push = pushes_.at(*device);
+  if (code != Code::next_part || !push.block.more) {
+    finish(*device, code == Code::next_part ? Outcome::released("the device's server wants more than there is")
+                                            : outcome_of(code),
+           true);
+    return;
+  }
+  // It may ask for smaller blocks (section 2.3); what it has by then is counted in its size.
+  auto next = push.block.offset() + push.block.size();
+  if (block1 && block1->exponent < push.block.exponent) push.block.exponent = block1->exponent;
+  push.block.number = static_cast<std::uint32_t>(next / push.block.size());
+  if (!send_block(push)) finish(*device, Outcome::released("the device's server cannot be reached"), false);
+}
+
+void Pusher::on_undelivered(coap_session_t* session, const Token& token) {
+  if (const auto device = find(session, token)) {
+    finish(*device, Outcome::released("the device's server did not answer"), false);
+  }
+}
+
+void Pusher::finish(std::size_t device, Outcome outcome, bool heard) {
+  cancel(device);
+  done_(device, std::move(outcome), heard);
+}
+
+void Pusher::close() {
+  pushes_.clear();
+  spent_.clear();
+}
+
+}  // namespace trunkline::coap
