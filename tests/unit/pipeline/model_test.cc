@@ -31,20 +31,19 @@ std::uint64_t from_environment(const char* name, std::uint64_t otherwise) {
 // The reference: what may be sent next, and what must never get lost. All it knows of a message is its state.
 class Reference {
  public:
-  enum class State { waiting, in_flight, done, perhaps };  // perhaps: a crash left open whether the spool has it
+  enum class State { waiting, in_flight, perhaps };  // perhaps: a crash left open whether the spool has it
 
   void stamped(const DeviceId& device, Position position) { messages_[device][position] = State::waiting; }
   void told_safe(const DeviceId& device, Position position) { safe_[device].insert(position); }
 
   void sent(const DeviceId& device, Position position) {
     auto& mine = messages_[device];
-    REQUIRE(mine.contains(position));
-    REQUIRE(mine[position] != State::done);
+    REQUIRE(mine.contains(position));  // stamped, and not done
     REQUIRE(mine[position] != State::in_flight);
-    for (auto& [other, state] : mine) {
-      if (other >= position) break;
-      if (state == State::perhaps) state = State::done;  // the spool is read in order: it was not there
-      REQUIRE(state != State::waiting);                  // D-03: nothing overtakes it
+    for (auto at = mine.begin(); at->first < position;) {
+      REQUIRE(at->second != State::waiting);  // D-03: nothing overtakes it
+      // Perhaps: the spool is read in order, so it was not there.
+      at = at->second == State::perhaps ? mine.erase(at) : std::next(at);
     }
     mine[position] = State::in_flight;
   }
@@ -52,7 +51,7 @@ class Reference {
   void arrived(const DeviceId& device, Position position) { hub_[device].insert(position); }
   void done(const DeviceId& device, Position position) {
     REQUIRE(messages_[device][position] == State::in_flight);
-    messages_[device][position] = State::done;
+    messages_[device].erase(position);
     uncommitted_.emplace_back(device, position);
   }
   void committed() { uncommitted_.clear(); }
@@ -82,7 +81,7 @@ class Reference {
   }
 
  private:
-  std::map<DeviceId, std::map<Position, State>> messages_;
+  std::map<DeviceId, std::map<Position, State>> messages_;  // those that are not done
   std::map<DeviceId, std::set<Position>> safe_;
   std::map<DeviceId, std::set<Position>> hub_;
   std::vector<std::pair<DeviceId, Position>> uncommitted_;
