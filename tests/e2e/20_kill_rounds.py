@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""kill -9 of the gateway at random moments under load: nothing acknowledged is lost, order holds [D-01 D-02 D-03].
+"""kill -9 of the gateway at random moments under load, with reconnects, rejections and detached links mixed in:
+nothing acknowledged is lost, order holds, the ledger balances [D-01 D-02 D-03 D-04 D-05].
 
 TRUNKLINE_KILL_ROUNDS (5), TRUNKLINE_SEED (random) choose how often and when.
 """
@@ -25,6 +26,7 @@ def body(scenario):
     plant = Plant(scenario, rates=(300, 100, 300))
     plant.start_load()
     for number in range(1, ROUNDS + 1):
+        trouble = plant.trouble(chance)
         if chance.random() < 0.25:
             time.sleep(chance.uniform(0, 0.4))  # the random moment: while it starts
         else:
@@ -35,11 +37,12 @@ def body(scenario):
         for device in plant.devices:
             device.gateway_died()
         acknowledged = ", ".join(f"{device.device} {device.acknowledged}" for device in plant.devices)
-        note(f"round {number}: killed; acknowledged so far: {acknowledged}")
+        note(f"round {number}: {trouble}, killed; acknowledged so far: {acknowledged}")
         plant.gateway.start()
     plant.wait_progress()
     plant.drain()
     plant.check(kills=ROUNDS)
+    plant.check_ledger()
 
 
 if __name__ == "__main__":

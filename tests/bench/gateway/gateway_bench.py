@@ -54,7 +54,8 @@ def through_gateway(scenario, tools, hub, devices, options):
     maps = {"bench": "".join(
         f'[[device]]\nid = "{name}"\ntcp.listen = "127.0.0.1:{port}"\ntcp.ack = "ok\\n"\n\n'
         for name, port in zip(names, ports))}
-    gateway = Gateway(scenario, hub, maps, keys, durability=options.durability, hub_table='attach_rate = "off"\n',
+    gateway = Gateway(scenario, hub, maps, keys, durability=options.durability,
+                      spool=f'commit_delay = "{options.commit_delay}"\n', hub_table='attach_rate = "off"\n',
                       folder=f"gateway-{devices}")
     process = gateway.start()
     eventually(lambda: gateway.status() is not None, "the gateway answers")
@@ -88,6 +89,7 @@ def body(scenario):
     parser.add_argument("--inflight", type=int, default=1000, help="lines that all devices together may have unacknowledged")
     parser.add_argument("--devices", default="1,100,1000")
     parser.add_argument("--durability", default="power", choices=["power", "process"])
+    parser.add_argument("--commit-delay", default="0ms", help="spool.commit_delay; a healthy link then writes almost nothing")
     options = parser.parse_args()
     tools = os.environ["TRUNKLINE_BENCH"]
     hub = Hub(scenario, {}, arguments=["--record", "count"])
