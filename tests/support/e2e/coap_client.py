@@ -89,7 +89,10 @@ class CoapLoad(LoadDevice):
         while not self._ended:
             payload = self.next_payload()
             if payload is None:
-                self._wait(self.pause())
+                try:
+                    self._wait(self.pause())
+                except ConnectionRefusedError:  # what our last acknowledgement met
+                    pass
                 continue
             self._died = False
             while not self._ended and not self._post(payload):
