@@ -99,8 +99,11 @@ struct CoapMessage {
       unsigned length = at(i) & 15;
       ++i;
       for (unsigned* part : {&delta, &length}) {
-        if (*part == 13 && i < bytes.size()) *part = 13 + at(i++);
-        if (*part == 14 && i + 1 < bytes.size()) *part = 269 + (at(i) << 8 | at(i + 1)), i += 2;
+        if (*part == 13 && i < bytes.size()) {
+          *part = 13 + at(i++);
+        } else if (*part == 14 && i + 1 < bytes.size()) {
+          *part = 269 + (at(i) << 8 | at(i + 1)), i += 2;
+        }
       }
       if (i + length > bytes.size()) return std::nullopt;
       number += delta;
@@ -138,6 +141,7 @@ class CoapPeer {
   }
 
   [[nodiscard]] bool ok() const { return ok_; }
+  [[nodiscard]] int fd() const { return fd_; }
 
   void send(const CoapMessage& message) { send_raw(message.encode()); }
   void send_raw(std::string_view bytes) { ::send(fd_, bytes.data(), bytes.size(), 0); }

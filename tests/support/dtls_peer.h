@@ -70,6 +70,7 @@ class DtlsPeer {
 
   // The handshake was completed.
   [[nodiscard]] bool ok() const { return ok_; }
+  [[nodiscard]] int fd() const { return fd_; }
   [[nodiscard]] bool resumed() const { return SSL_session_reused(ssl_.get()) == 1; }
   [[nodiscard]] SSL_SESSION* session() const { return SSL_get1_session(ssl_.get()); }
 
@@ -79,6 +80,10 @@ class DtlsPeer {
   }
   std::optional<CoapMessage> receive(std::chrono::milliseconds patience = kPatience) {
     set_patience(SSL_get_rbio(ssl_.get()), patience);
+    return try_receive();
+  }
+  // The same with the patience of the last time.
+  std::optional<CoapMessage> try_receive() {
     char bytes[2048];
     ERR_clear_error();
     const int count = SSL_read(ssl_.get(), bytes, sizeof bytes);

@@ -19,7 +19,7 @@ class Gateway:
     """Writes trunkline.toml and devices.d into the scenario's folder and runs `trunkline run` on them."""
 
     def __init__(self, scenario, hub, maps, keys, broker=None, coap_port=None, spool="", durability="power",
-                 hub_table="", folder="gateway"):
+                 hub_table="", folder="gateway", coap_table=""):
         self.scenario = scenario
         self.program = scenario.program("trunkline")
         self.folder = os.path.join(scenario.folder, folder, "etc")
@@ -51,7 +51,7 @@ control = "{self.control}"
         if broker:
             text += f'\n[mqtt]\nbroker = "mqtt://127.0.0.1:{broker.port}"\n'
         if coap_port:
-            text += f'\n[coap]\nlisten = "127.0.0.1:{coap_port}"\n'
+            text += f'\n[coap]\nlisten = "127.0.0.1:{coap_port}"\n{coap_table}'
         with open(self.config, "w", encoding="utf-8") as file:
             file.write(text)
         for name, content in maps.items():
@@ -60,13 +60,13 @@ control = "{self.control}"
         self.import_keys(keys)
 
     def import_keys(self, keys):
-        """`keys` maps each device id to its primary key, or to primary and secondary."""
+        """`keys` maps each device id to its primary key, or to primary, secondary and perhaps pre-shared key."""
         path = os.path.join(self.folder, "keys.csv")
         with open(os.open(path, os.O_CREAT | os.O_WRONLY | os.O_TRUNC, 0o600), "w", encoding="utf-8") as file:
             file.write("id,primary,secondary,psk\n")
             for device, key in keys.items():
-                primary, secondary = (key, "") if isinstance(key, str) else key
-                file.write(f"{device},{primary},{secondary},\n")
+                primary, secondary, *psk = (key, "") if isinstance(key, str) else key
+                file.write(f"{device},{primary},{secondary},{''.join(psk)}\n")
         self.cli("identity", "import", path)
         os.unlink(path)
 

@@ -114,6 +114,13 @@ TEST_CASE("the defaults that the reference states are the defaults", "[config]")
   CHECK(stated.mqtt[0].client_id == Mqtt().client_id);
   CHECK(stated.mqtt[0].version == Mqtt().version);
   CHECK(stated.mqtt[0].keep_alive == Mqtt().keep_alive);
+  REQUIRE(stated.coap);
+  CHECK(stated.coap->command_wait == Coap().command_wait);
+  CHECK(stated.coap->session_timeout == Coap().session_timeout);
+  CHECK(stated.coap->max_body == Coap().max_body);
+  CHECK(stated.coap->max_sessions == Coap().max_sessions);
+  CHECK(stated.coap->max_handshakes == Coap().max_handshakes);
+  CHECK(stated.coap->peer_rate == Coap().peer_rate);
   CHECK(stated.log_level == real.log_level);
 }
 
