@@ -2,16 +2,15 @@
 #include "adapters/mqtt/mqtt_adapter.h"
 
 #include <pthread.h>
-#include <unistd.h>
 
 #include <cstdlib>
-#include <fstream>
 #include <thread>
 #include <unordered_map>
 
 #include "adapters/mqtt/arrivals.h"
 #include "adapters/mqtt/broker_watch.h"
 #include "adapters/mqtt/caller.h"
+#include "adapters/mqtt/session_options.h"
 #include "gateway/base/log.h"
 
 namespace trunkline {
@@ -19,28 +18,12 @@ namespace trunkline {
 namespace mqtt {
 namespace {
 
-constexpr std::size_t kMaxPassword = 4096;
-
 std::vector<DeviceMap> of_broker(const std::vector<DeviceMap>& devices, const std::string& broker) {
   std::vector<DeviceMap> out;
   for (const auto& device : devices) {
     if (device.mqtt && device.mqtt->broker == broker) out.push_back(device);
   }
   return out;
-}
-
-// The first line; an editor's line end is not part of the password.
-Result<Secret> read_password(const std::string& path) {
-  std::ifstream file(path, std::ios::binary);
-  if (!file) return fail(ErrorCode::not_found, "cannot read the password file " + path + ": " + errno_text(errno));
-  std::string bytes(kMaxPassword + 1, '\0');
-  file.read(bytes.data(), static_cast<std::streamsize>(bytes.size()));
-  if (file.bad()) return fail(ErrorCode::not_found, "cannot read the password file " + path);
-  bytes.resize(static_cast<std::size_t>(file.gcount()));
-  Secret whole(std::move(bytes));
-  if (whole.reveal().size() > kMaxPassword)
-    return fail(ErrorCode::invalid, "the password file " + path + " is too long");
-  return Secret(std::string(whole.reveal().substr(0, whole.reveal().find_first_of("\r\n"))));
 }
 
 // No thread dies quietly.
@@ -83,13 +66,14 @@ class MqttAdapter::Runtime final : public mqtt::SessionEvents {
             "device " + device.id.text() + ": a command is done when the device replied, but no reply topic is mapped");
       }
     }
-    if (auto options = session_options(); !options) return fail(options.error());
+    if (auto options = mqtt::session_options(settings_); !options) return fail(options.error());
 
     arrivals_.emplace(mqtt::Arrivals::Place{name_, settings_.broker.port}, devices_, topics_, clock_, metrics_, events_,
                       notes_, unknown_, gate_, ingress);
     watch_.emplace(name_, settings_.broker.text(), devices_, topics_.subscriptions(), settings_.version == "3.1.1",
                    clock_, metrics_, events_, jobs_, notes_, gate_, ingress);
-    caller_.emplace([this] { return session_options(); }, topics_.subscriptions(), jobs_, events_, *this, gate_);
+    caller_.emplace([this] { return mqtt::session_options(settings_); }, topics_.subscriptions(), jobs_, events_, *this,
+                    gate_);
     caller_thread_ = mqtt::named_thread("mqtt", [this] { caller_->run(); });
     watch_thread_ = mqtt::named_thread("mqtt-watch", [this] { watch_->run(); });
     return {};
@@ -148,28 +132,6 @@ class MqttAdapter::Runtime final : public mqtt::SessionEvents {
     events_.push(mqtt::PublishFailed{ticket, reason, std::move(why)});
   }
   void arrived(const mqtt::Arrival& arrival) noexcept override { arrivals_->take(arrival); }
-
-  [[nodiscard]] Result<mqtt::SessionOptions> session_options() const {
-    mqtt::SessionOptions out;
-    out.uri = (settings_.tls ? "ssl://" : "tcp://") + settings_.broker.text();
-    out.client_id = settings_.client_id;
-    out.user = settings_.user;
-    out.ca_file = settings_.ca_file;
-    out.tls = settings_.tls;
-    out.cert = settings_.cert;
-    out.key = settings_.key;
-    out.v311 = settings_.version == "3.1.1";
-    out.keep_alive = settings_.keep_alive;
-    if (!settings_.password_file.empty()) {
-      auto password = mqtt::read_password(settings_.password_file);
-      if (!password) return fail(password.error());
-      out.password = std::move(*password);
-    }
-    if (settings_.tls && !settings_.ca_file.empty() && ::access(settings_.ca_file.c_str(), R_OK) != 0) {
-      return fail(ErrorCode::not_found, "cannot read the CA file " + settings_.ca_file + ": " + errno_text(errno));
-    }
-    return out;
-  }
 
   const std::string name_;
   const config::Mqtt settings_;

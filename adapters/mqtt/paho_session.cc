@@ -16,8 +16,7 @@ namespace {
 
 constexpr int kAtLeastOnce = 1;
 constexpr std::chrono::seconds kConnectTimeout{10};
-constexpr std::uint32_t kNeverExpires = 0xFFFF'FFFF;  // MQTT 5.0 section 3.1.2.11.2
-constexpr std::size_t kMaxText = 65'535;              // MQTT 5.0 section 1.5.4
+constexpr std::size_t kMaxText = 65'535;  // MQTT 5.0 section 1.5.4
 constexpr std::size_t kMaxProperties = 64;
 
 // Paho ends its threads and frees its globals when the last client of the process goes, without regard to one that
@@ -182,11 +181,12 @@ class PahoSession::Client {
     ::mqtt::connect_options out;
     if (v311_) {
       out.set_mqtt_version(MQTTVERSION_3_1_1);
-      out.set_clean_session(false);
+      out.set_clean_session(options.clean);
     } else {
       out.set_mqtt_version(MQTTVERSION_5);
-      out.set_clean_start(false);
-      out.set_properties({{::mqtt::property::SESSION_EXPIRY_INTERVAL, static_cast<std::int32_t>(kNeverExpires)}});
+      out.set_clean_start(options.clean);
+      const auto expiry = static_cast<std::int32_t>(options.clean ? 0 : options.session_seconds);
+      out.set_properties({{::mqtt::property::SESSION_EXPIRY_INTERVAL, expiry}});
     }
     out.set_automatic_reconnect(false);
     out.set_connect_timeout(kConnectTimeout);

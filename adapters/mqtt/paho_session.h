@@ -23,7 +23,10 @@ struct SessionOptions {
   std::string cert;     // our own certificate and its key, if the broker wants one
   std::string key;
   bool tls = false;
-  bool v311 = false;  // MQTT 3.1.1: no properties, no reasons
+  bool v311 = false;   // MQTT 3.1.1: no properties, no reasons
+  bool clean = false;  // begin without a session, and leave none
+  std::uint32_t session_seconds =
+      0xFFFF'FFFF;  // how long the broker keeps it; never ends (MQTT 5.0 section 3.1.2.11.2)
   Milliseconds keep_alive{30'000};
 };
 

@@ -4,6 +4,7 @@
 #include <ostream>
 #include <unordered_set>
 
+#include "adapters/mqtt/broker_proof.h"
 #include "config/settings.h"
 #include "gateway/base/json.h"
 #include "gateway/cli/commands.h"
@@ -65,6 +66,22 @@ std::size_t check_identities(config::Loaded& loaded) {
   return 0;
 }
 
+// Tries each broker; what it fails is a problem at its table.
+void check_brokers(config::Loaded& loaded, bool quiet, const Streams& streams) {
+  using Verdict = mqtt::BrokerProof::Verdict;
+  for (const auto& broker : loaded.settings.mqtt) {
+    for (const auto& proof : mqtt::prove_broker(broker)) {
+      const auto text = proof.what + (proof.detail.empty() ? "" : ": " + proof.detail);
+      if (proof.verdict == Verdict::failed) {
+        loaded.problems.push_back({broker.place, "broker " + broker.broker.text() + ", not so: " + text});
+      } else if (!quiet) {
+        streams.out << "broker " << broker.broker.text() << ", "
+                    << (proof.verdict == Verdict::proven ? "proven: " : "not checked: ") << text << '\n';
+      }
+    }
+  }
+}
+
 json::array to_json(const std::vector<config::Problem>& problems) {
   json::array out;
   for (const auto& problem : problems) {
@@ -78,11 +95,12 @@ json::array to_json(const std::vector<config::Problem>& problems) {
 
 }  // namespace
 
-int check(const Place& place, bool as_json, const Streams& streams) {
+int check(const Place& place, bool as_json, bool live, const Streams& streams) {
   auto loaded = config::load(place.config);
   std::size_t identities = 0;
   name_blind_spots(loaded);
   if (loaded.paths_usable) identities = check_identities(loaded);
+  if (live && loaded.problems.empty()) check_brokers(loaded, as_json, streams);
   const bool good = loaded.problems.empty();
   std::size_t mqtt = 0, coap = 0, tcp = 0;
   for (const auto& device : loaded.settings.devices) {

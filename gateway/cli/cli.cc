@@ -16,6 +16,7 @@ using cli::Streams;
 struct Arguments {
   cli::Place place;
   bool json = false;
+  bool live = false;
   std::string id;
   std::string file;
   cli::AddKey key;
@@ -133,6 +134,7 @@ int parse_and_run(int argc, char** argv, const Streams& streams) {
   auto* check = app.add_subcommand("check", "Check the whole configuration, every problem at once");
   add_config(*check, arguments);
   add_json(*check, arguments);
+  check->add_flag("--live", arguments.live, "Also try each MQTT broker: does it keep what the promise needs");
   auto* status = app.add_subcommand("status", "Is the data safe, is every device alive, what to do now");
   add_config(*status, arguments);
   add_json(*status, arguments);
@@ -145,7 +147,7 @@ int parse_and_run(int argc, char** argv, const Streams& streams) {
   }
   cli::wipe_key_arguments(argc, argv);
   const auto* chosen = app.get_subcommands().front();
-  if (chosen == check) return cli::check(arguments.place, arguments.json, streams);
+  if (chosen == check) return cli::check(arguments.place, arguments.json, arguments.live, streams);
   if (chosen == status) return cli::status(arguments.place, arguments.json, streams);
   if (chosen->get_name() == "ledger") {
     return cli::ledger(arguments.place, arguments.letters.device, arguments.since, arguments.json, streams);

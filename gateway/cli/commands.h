@@ -24,7 +24,7 @@ struct Place {
 };
 
 // Each runs one subcommand to its end and returns the exit status.
-int check(const Place& place, bool json, const Streams& streams);
+int check(const Place& place, bool json, bool live, const Streams& streams);
 int status(const Place& place, bool json, const Streams& streams);
 
 int ledger(const Place& place, const std::string& device, const std::string& since, bool json, const Streams& streams);

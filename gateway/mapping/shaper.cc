@@ -260,6 +260,8 @@ Shaper& Shaper::operator=(Shaper&&) noexcept = default;
 
 Verdict Shaper::take(Telemetry& telemetry, SteadyTime now) {
   auto captures = std::exchange(telemetry.captures, {});
+  // Not every protocol promises text, and JSON holds nothing else.
+  std::erase_if(captures, [](const Property& capture) { return !is_utf8(capture.value); });
   captures.insert(captures.end(), state_->own.begin(), state_->own.end());
   for (const auto& [name, text] : state_->map->properties) {
     auto value = fill(text, captures);

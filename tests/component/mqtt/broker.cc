@@ -40,7 +40,7 @@ Broker::Broker(std::string extra) : extra_(std::move(extra)) {}
 void Broker::start() {
   std::string config = "listener " + std::to_string(port_.value()) + " 127.0.0.1\n" + extra_ +
                        "persistence true\npersistence_location " + directory_.file("") +
-                       "\nmax_queued_messages 0\nlog_dest stderr\nlog_type all\n";
+                       (unlimited ? "\nmax_queued_messages 0" : "") + "\nlog_dest stderr\nlog_type all\n";
   // As root it would become a user that cannot write into our directory.
   if (::geteuid() == 0) config += "user root\n";
   const auto file = directory_.write("mosquitto.conf", config);

@@ -38,6 +38,9 @@ class Broker {
   void stop();
   void forget_sessions();
 
+  // Set before start: whether it keeps any number of messages for a client that is away, or what `extra` says.
+  bool unlimited = true;
+
   [[nodiscard]] Child& log() { return *child_; }
   [[nodiscard]] std::uint16_t port() const { return port_.value(); }
   [[nodiscard]] const ScratchDirectory& directory() const { return directory_; }

@@ -60,6 +60,11 @@ std::string Child::output() const {
 void Child::end(int signal) {
   if (status_) return;
   ::kill(pid_, signal);
+  {
+    // mosquitto 2.0.11 forgets a SIGTERM that comes between its word that it runs and its loop.
+    std::unique_lock lock(mutex_);
+    while (!changed_.wait_for(lock, std::chrono::seconds(1), [this] { return closed_; })) ::kill(pid_, signal);
+  }
   int status = 0;
   ::waitpid(pid_, &status, 0);
   status_ = status;
