@@ -2,6 +2,7 @@
 #include <algorithm>
 
 #include "config/device_file.h"
+#include "config/framing.h"
 #include "config/suggest.h"
 #include "gateway/base/encoding.h"
 #include "gateway/mapping/template.h"
@@ -60,17 +61,6 @@ std::optional<Address> read_address(TableReader& reader, std::string_view key, c
   return Address{std::move(value), reader.findings().place(found->mark), draft.named || !parsed->has("device")};
 }
 
-// Text of a TCP line or acknowledgement.
-std::optional<Found<std::string>> bounded_text(TableReader& reader, std::string_view key, std::size_t most) {
-  auto found = reader.text(key);
-  if (found && found->value.size() > most) {
-    reader.findings().problem(found->mark, reader.name_of(key) + " has " + std::to_string(found->value.size()) +
-                                               " bytes; write at most " + std::to_string(most));
-    return std::nullopt;
-  }
-  return found;
-}
-
 std::optional<Template> checked_template(TableReader& reader, std::string_view key, const Found<std::string>& text) {
   auto parsed = Template::parse(text.value, {"payload", "id", "device"});
   if (!parsed) {
@@ -80,19 +70,6 @@ std::optional<Template> checked_template(TableReader& reader, std::string_view k
   return *parsed;
 }
 
-void read_framing(TableReader& reader, TcpMap& tcp) {
-  const auto* entry = reader.table("framing");
-  if (entry == nullptr) return;
-  TableReader framing(*entry->value.table(), entry->value.mark, "tcp.framing", reader.findings());
-  if (auto kind = framing.text("kind"); kind && kind->value != "line") {
-    framing.findings().problem(kind->mark, "tcp.framing.kind " + quoted(kind->value) +
-                                               " is not supported yet in this version; write \"line\"");
-  }
-  if (auto end = bounded_text(framing, "end", 16)) tcp.framing.end = end->value;
-  if (auto most = framing.size("max", 1, 256 * 1024)) tcp.framing.max_length = *most;
-  framing.finish();
-}
-
 void read_tcp_command(TableReader& reader, TcpMap& tcp) {
   const auto* entry = reader.table("command");
   if (entry == nullptr) return;
@@ -100,11 +77,11 @@ void read_tcp_command(TableReader& reader, TcpMap& tcp) {
   TcpCommand out;
   constexpr std::size_t kMax = 4096;
   if (command.require("send") != nullptr) {
-    if (auto send = bounded_text(command, "send", kMax); send && checked_template(command, "send", *send)) {
+    if (auto send = read_bytes(command, "send", kMax); send && checked_template(command, "send", *send)) {
       out.send = send->value;
     }
   }
-  if (auto reply = bounded_text(command, "reply", kMax)) {
+  if (auto reply = read_bytes(command, "reply", kMax)) {
     out.reply = reply->value;
     const auto parsed = checked_template(command, "reply", *reply);
     if (parsed && parsed->fill({}).empty() && !parsed->has("id")) {
@@ -112,7 +89,8 @@ void read_tcp_command(TableReader& reader, TcpMap& tcp) {
                                  "tcp.command.reply would take every line for a reply; add a word that only replies "
                                  "have, or {id}");
     }
-    if (reply->value.find(tcp.framing.end) != std::string::npos) {
+    const bool lines = tcp.framing.kind == FramingKind::line && !tcp.framing.end.empty();
+    if (lines && reply->value.find(tcp.framing.end) != std::string::npos) {
       command.findings().problem(reply->mark,
                                  "tcp.command.reply has the end of a line in it; a reply is one line, "
                                  "without its end");
@@ -265,8 +243,8 @@ void read_tcp_map(const Entry& entry, const TableReader& device, Findings& findi
       }
     }
   }
-  read_framing(reader, tcp);
-  if (auto ack = bounded_text(reader, "ack", 4096)) tcp.ack = ack->value;
+  if (const auto* framing = reader.table("framing")) read_framing(*framing, findings, tcp.framing);
+  if (auto ack = read_bytes(reader, "ack", 4096)) tcp.ack = ack->value;
   read_tcp_command(reader, tcp);
   reader.not_yet({"connect", "identify", "method", "desired", "reported", "durability"});
   reader.finish();

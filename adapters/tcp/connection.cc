@@ -20,14 +20,13 @@ void clear(std::string& text) {
 
 }  // namespace
 
-Connection::Connection(Owner& owner, std::unique_ptr<net::Stream> stream, const LineFraming& framing,
-                       std::uint64_t number)
-    : owner_(&owner), stream_(std::move(stream)), lines_(framing), number_(number) {}
+Connection::Connection(Owner& owner, std::unique_ptr<net::Stream> stream, const Framing& framing, std::uint64_t number)
+    : owner_(&owner), stream_(std::move(stream)), frames_(framing), number_(number) {}
 
 void Connection::read() {
   if (reading_ || read_ended_ || owner_ == nullptr) return;
   reading_ = true;
-  const auto space = lines_.space();
+  const auto space = frames_.space();
   stream_->async_read_some(net::asio::buffer(space.data(), space.size()),
                            [self = shared_from_this()](net::error_code error, std::size_t count) {
                              self->reading_ = false;
@@ -38,7 +37,7 @@ void Connection::read() {
                              } else if (error) {
                                self->owner_->on_failed(*self, error.message());
                              } else {
-                               self->lines_.commit(count);
+                               self->frames_.commit(count);
                                self->owner_->on_bytes(*self);
                              }
                            });

@@ -9,12 +9,12 @@
 #include <string_view>
 #include <vector>
 
-#include "adapters/tcp/line_codec.h"
+#include "adapters/tcp/frame_reader.h"
 #include "gateway/net/stream.h"
 
 namespace trunkline::tcp {
 
-// One accepted connection: reads into its codec when asked, gathers what is to be written into as few writes as
+// One accepted connection: reads into its frames when asked, gathers what is to be written into as few writes as
 // possible. Owned by the device and by its outstanding operations, whose buffers it holds; the loop's thread only.
 // After close() the owner hears no more of it.
 class Connection final : public std::enable_shared_from_this<Connection> {
@@ -22,18 +22,18 @@ class Connection final : public std::enable_shared_from_this<Connection> {
   class Owner {
    public:
     virtual ~Owner() = default;
-    virtual void on_bytes(Connection& connection) = 0;  // new ones are in lines()
+    virtual void on_bytes(Connection& connection) = 0;  // new ones are in frames()
     // A write ended; `commands` are the numbers of those whose text was in it.
     virtual void on_written(Connection& connection, std::span<const std::uint64_t> commands) = 0;
     virtual void on_read_end(Connection& connection) = 0;                          // the peer sends no more
     virtual void on_failed(Connection& connection, const std::string& error) = 0;  // it is of no use any more
   };
 
-  Connection(Owner& owner, std::unique_ptr<net::Stream> stream, const LineFraming& framing, std::uint64_t number);
+  Connection(Owner& owner, std::unique_ptr<net::Stream> stream, const Framing& framing, std::uint64_t number);
 
   [[nodiscard]] std::uint64_t number() const { return number_; }
   [[nodiscard]] std::string peer() const { return stream_->peer(); }
-  [[nodiscard]] LineCodec& lines() { return lines_; }
+  [[nodiscard]] FrameReader& frames() { return frames_; }
 
   // Asks for more bytes; does nothing while it is asking or the peer has ended.
   void read();
@@ -41,6 +41,7 @@ class Connection final : public std::enable_shared_from_this<Connection> {
   void write(std::string_view text, std::optional<std::uint64_t> command = std::nullopt);
   void write_repeated(std::string_view text, std::size_t times);
   [[nodiscard]] std::size_t queued() const { return next_.size() + writing_.size(); }
+  [[nodiscard]] bool reading() const { return reading_; }
   [[nodiscard]] bool read_ended() const { return read_ended_; }
 
   void close();
@@ -50,7 +51,7 @@ class Connection final : public std::enable_shared_from_this<Connection> {
 
   Owner* owner_;
   std::unique_ptr<net::Stream> stream_;
-  LineCodec lines_;
+  FrameReader frames_;
   std::uint64_t number_;
   bool reading_ = false;
   bool read_ended_ = false;

@@ -14,7 +14,25 @@ namespace {
 // What waits for a peer that does not read. Beyond it commands are released and no line is read.
 constexpr std::size_t kMaxQueued = 256 * 1024;
 
-constexpr std::string_view kDefaultContentType = "text/plain";
+std::string_view default_content_type(FramingKind kind) {
+  switch (kind) {
+    case FramingKind::json:
+      return "application/json";
+    case FramingKind::line:
+    case FramingKind::end:
+    case FramingKind::marks:
+    case FramingKind::nmea:
+    case FramingKind::modbus_ascii:
+    case FramingKind::octets:
+      return "text/plain";
+    default:
+      return "application/octet-stream";
+  }
+}
+
+std::uint64_t grown(std::uint64_t now, std::uint64_t before) {
+  return now - before;
+}
 
 }  // namespace
 
@@ -27,6 +45,10 @@ Counters::Counters(Metrics& metrics)
       acknowledged(metrics.metric("tcp_acknowledged_total", "Lines acknowledged to their device")),
       cut_off(
           metrics.metric("tcp_cut_off_lines_total", "Lines whose end mark never came because the connection ended")),
+      noise(metrics.metric("tcp_noise_bytes_total", "Bytes that belonged to no frame")),
+      check_failed(metrics.metric("tcp_check_failed_total", "Frames whose check was wrong, dropped or not")),
+      malformed(metrics.metric("tcp_malformed_frames_total", "Frames that their framing forbids")),
+      timeouts(metrics.metric("tcp_frame_timeouts_total", "Unfinished frames ended by silence")),
       stray_replies(metrics.metric("tcp_stray_replies_total", "Reply lines that answered no waiting command")) {}
 
 Result<std::unique_ptr<Device>> Device::make(Loop& loop, const DeviceMap& map, std::size_t index) {
@@ -58,7 +80,7 @@ void Device::accept(net::asio::ip::tcp::socket socket) {
   if (connection_) drop_connection("device_connection_replaced", "a newer connection came");
   connection_ =
       std::make_shared<Connection>(*this, net::tcp_stream(std::move(socket)), map_.tcp->framing, ++last_connection_);
-  overlong_seen_ = 0;
+  seen_ = {};
   loop_.counters.connections.set(++loop_.connected);
   if (const auto suppressed = connect_log_.allow(loop_.clock.steady())) {
     log::info(
@@ -72,7 +94,9 @@ void Device::accept(net::asio::ip::tcp::socket socket) {
 
 void Device::on_bytes(Connection& /*connection*/) {
   loop_.status.with([&](auto& status) { status[index_].last_heard = loop_.clock.wall(); });
+  if (map_.tcp->framing.timeout.count() > 0) heard_ = loop_.clock.steady();
   read_lines();
+  arm();
 }
 
 void Device::read_lines() {
@@ -81,12 +105,12 @@ void Device::read_lines() {
   const auto connection = connection_;
   bool drained = false;
   while (connection == connection_ && !loop_.stopping && queue_.wants_lines() && connection->queued() < kMaxQueued) {
-    const auto line = connection->lines().next();
-    if (!line) {
+    const auto frame = connection->frames().next();
+    if (!frame) {
       drained = true;
       break;
     }
-    if (!line->empty()) take_line(*line);
+    if (!frame->body.empty()) take_frame(*frame);
   }
   if (connection != connection_) return;
   count_drops();
@@ -95,22 +119,24 @@ void Device::read_lines() {
   send_commands();
 }
 
-void Device::take_line(std::string_view line) {
-  if (lane_ && lane_->on_line(line)) return;
+void Device::take_frame(const FrameReader::Frame& frame) {
+  if (lane_ && lane_->on_line(frame.body)) return;
   loop_.counters.lines.add();
   if (queue_.unanswered(connection_->number())) pipelines_ = connection_->number();
-  offer(queue_.push(line, connection_->number()), line);
+  offer(queue_.push(frame.body, connection_->number(), frame.flagged), frame.body, frame.flagged);
 }
 
-void Device::offer(std::uint64_t number, std::string_view body) {
+void Device::offer(std::uint64_t number, std::string_view body, bool flagged) {
   ++loop_.offered;
-  Telemetry telemetry{map_.id,
-                      std::string(body),
-                      map_.content_type.empty() ? std::string(kDefaultContentType) : map_.content_type,
-                      map_.content_encoding,
-                      {},
-                      {},
-                      Source::tcp};
+  Telemetry telemetry{
+      map_.id,
+      std::string(body),
+      map_.content_type.empty() ? std::string(default_content_type(map_.tcp->framing.kind)) : map_.content_type,
+      map_.content_encoding,
+      {},
+      {},
+      Source::tcp};
+  if (flagged) telemetry.properties.push_back({"framing-check", "failed"});
   // Stop-and-wait, until its peer has shown on this connection that it does not wait for our answer.
   telemetry.sender_waits = map_.tcp->ack && (!connection_ || pipelines_ != connection_->number());
   loop_.ingress->submit(std::move(telemetry),
@@ -159,7 +185,7 @@ void Device::on_written(Connection& /*connection*/, std::span<const std::uint64_
 }
 
 void Device::on_read_end(Connection& connection) {
-  if (connection.lines().partial()) loop_.counters.cut_off.add();
+  if (connection.frames().partial()) loop_.counters.cut_off.add();
   // It may have closed its side only, and wait for its acknowledgements.
   if (lane_) lane_->on_disconnected("the device closed the connection");
   set_presence(Presence::away);
@@ -177,7 +203,7 @@ void Device::on_failed(Connection& /*connection*/, const std::string& error) {
 }
 
 void Device::drop_connection(std::string_view event, std::string_view why) {
-  if (connection_->lines().partial() && !connection_->read_ended()) loop_.counters.cut_off.add();
+  if (connection_->frames().partial() && !connection_->read_ended()) loop_.counters.cut_off.add();
   if (const auto suppressed = disconnect_log_.allow(loop_.clock.steady())) {
     log::info(event, {{"adapter", "tcp"},
                       {"device", map_.id.text()},
@@ -227,15 +253,26 @@ void Device::send_commands() {
 
 void Device::count_drops() {
   const auto now = loop_.clock.steady();
-  const auto overlong = connection_->lines().overlong();
-  if (overlong > overlong_seen_) {
-    loop_.counters.overlong.add(overlong - std::exchange(overlong_seen_, overlong));
-    if (const auto suppressed = overlong_log_.allow(now)) {
-      log::warning("line_dropped", {{"adapter", "tcp"},
-                                    {"device", map_.id.text()},
-                                    {"reason", "longer than framing.max"},
-                                    {"limit", map_.tcp->framing.max_length},
-                                    {"suppressed", *suppressed}});
+  const auto& counts = connection_->frames().counts();
+  const auto before = std::exchange(seen_, counts);
+  auto& counters = loop_.counters;
+  counters.noise.add(grown(counts.noise_bytes, before.noise_bytes));
+  counters.overlong.add(grown(counts.overlong, before.overlong));
+  counters.check_failed.add(grown(counts.check_failed, before.check_failed));
+  counters.malformed.add(grown(counts.malformed, before.malformed));
+  counters.timeouts.add(grown(counts.timeouts, before.timeouts));
+  const auto reason = counts.overlong > before.overlong           ? "longer than framing.max"
+                      : counts.check_failed > before.check_failed ? "its check is wrong"
+                      : counts.malformed > before.malformed       ? "the framing forbids it"
+                      : counts.timeouts > before.timeouts         ? "it was not finished in framing.timeout"
+                                                                  : nullptr;
+  if (reason != nullptr) {
+    if (const auto suppressed = dropped_log_.allow(now)) {
+      log::warning("frame_faulted", {{"adapter", "tcp"},
+                                     {"device", map_.id.text()},
+                                     {"reason", reason},
+                                     {"limit", map_.tcp->framing.max_length},
+                                     {"suppressed", *suppressed}});
     }
   }
   if (lane_ && lane_->stray_replies() > stray_seen_) {
@@ -249,8 +286,16 @@ void Device::count_drops() {
   }
 }
 
+// When silence has lasted. Only while we listen: what the kernel holds for us is no silence.
+SteadyTime Device::silence_at() const {
+  const auto timeout = map_.tcp->framing.timeout;
+  if (timeout.count() == 0 || !connection_ || !connection_->reading() || !connection_->frames().partial())
+    return kNever;
+  return heard_ + timeout;
+}
+
 void Device::arm() {
-  auto due = queue_.next_offer_at();
+  auto due = std::min(queue_.next_offer_at(), silence_at());
   if (lane_) due = std::min(due, lane_->deadline());
   // An alarm that comes too early only looks again; one that is too late would break a deadline.
   if (due >= armed_ || loop_.stopping) return;
@@ -265,9 +310,10 @@ void Device::on_timer() {
   armed_ = kNever;
   if (loop_.stopping) return;
   const auto now = loop_.clock.steady();
-  while (const auto again = queue_.again(now)) offer(again->number, again->body);
+  while (const auto again = queue_.again(now)) offer(again->number, again->body, again->flagged);
   if (lane_) lane_->tick(now);
   send_commands();
+  if (silence_at() <= now) connection_->frames().on_silence();
   read_lines();
   arm();
 }

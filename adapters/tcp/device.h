@@ -51,6 +51,10 @@ struct Counters {
   Metric& throttled;
   Metric& acknowledged;
   Metric& cut_off;
+  Metric& noise;
+  Metric& check_failed;
+  Metric& malformed;
+  Metric& timeouts;
   Metric& stray_replies;
 };
 
@@ -97,9 +101,10 @@ class Device final : public Connection::Owner {
   void on_failed(Connection& connection, const std::string& error) override;
 
   void read_lines();
-  void take_line(std::string_view line);
-  void offer(std::uint64_t number, std::string_view body);
+  void take_frame(const FrameReader::Frame& frame);
+  void offer(std::uint64_t number, std::string_view body, bool flagged);
   void send_commands();
+  [[nodiscard]] SteadyTime silence_at() const;
   void count_drops();
   void set_presence(Presence presence);
   void drop_connection(std::string_view event, std::string_view why);
@@ -116,10 +121,11 @@ class Device final : public Connection::Owner {
   LineQueue queue_;
   std::optional<std::uint64_t> pipelines_;  // the connection whose peer sends without waiting for its answer
   std::optional<CommandLane> lane_;
-  std::uint64_t overlong_seen_ = 0;
+  FrameCounts seen_;    // of this connection
+  SteadyTime heard_{};  // where framing.timeout is set
   std::uint64_t stray_seen_ = 0;
   LogLimit refused_log_;
-  LogLimit overlong_log_;
+  LogLimit dropped_log_;
   LogLimit stray_log_;
   LogLimit connect_log_{Milliseconds(1'000)};
   LogLimit disconnect_log_{Milliseconds(1'000)};

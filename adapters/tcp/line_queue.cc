@@ -15,8 +15,8 @@ constexpr Milliseconds kLongestRetry{60'000};
 
 }  // namespace
 
-std::uint64_t LineQueue::push(std::string_view body, std::uint64_t connection) {
-  lines_.push_back({std::string(body), connection, State::offered});
+std::uint64_t LineQueue::push(std::string_view body, std::uint64_t connection, bool flagged) {
+  lines_.push_back({std::string(body), connection, State::offered, flagged});
   bytes_ += body.size();
   ++offered_;
   if (lines_.size() >= limits_.lines || bytes_ >= limits_.bytes) full_ = true;
@@ -71,7 +71,7 @@ std::optional<LineQueue::Again> LineQueue::again(SteadyTime now) {
   } else if (throttled_ == 0) {
     held_back_ = release_all_ = false;
   }
-  return Again{number, oldest->body};
+  return Again{number, oldest->body, oldest->flagged};
 }
 
 LineQueue::Settled LineQueue::settle(std::uint64_t connection) {

@@ -37,8 +37,8 @@ class LineQueue {
   }
 
   // Takes a line that is being offered to the ingress; the number names it in answer(). `connection` is who is
-  // acknowledged.
-  std::uint64_t push(std::string_view body, std::uint64_t connection);
+  // acknowledged; `flagged` comes back with each offer.
+  std::uint64_t push(std::string_view body, std::uint64_t connection, bool flagged = false);
 
   // What the ingress said, once for each offer. A throttled line makes everything wait for `retry_after`.
   void answer(std::uint64_t number, const Admission& admission, SteadyTime now);
@@ -49,6 +49,7 @@ class LineQueue {
   struct Again {
     std::uint64_t number;
     std::string_view body;
+    bool flagged = false;
   };
   std::optional<Again> again(SteadyTime now);
 
@@ -65,6 +66,7 @@ class LineQueue {
     std::string body;
     std::uint64_t connection;
     State state;
+    bool flagged;
   };
 
   Limits limits_;

@@ -11,6 +11,7 @@
 #include "gateway/core/device_id.h"
 #include "gateway/core/message.h"
 #include "gateway/core/priority.h"
+#include "gateway/mapping/framing.h"
 #include "gateway/mapping/payload_map.h"
 
 namespace trunkline {
@@ -94,12 +95,6 @@ struct CoapMap {
   [[nodiscard]] bool takes_commands() const { return command || piggyback || push; }
 };
 
-// Lines: everything up to `end`, which is not part of the message.
-struct LineFraming {
-  std::string end = "\n";
-  std::size_t max_length = 64 * 1024;  // a longer line is dropped up to its end mark, counted and logged
-};
-
 struct TcpCommand {
   std::string send;                  // template: {payload} {id} {device}
   std::optional<std::string> reply;  // template of the line that means done; such lines are not telemetry
@@ -107,7 +102,7 @@ struct TcpCommand {
 
 struct TcpMap {
   std::string listen;  // "ADDRESS:PORT", one device per listener
-  LineFraming framing;
+  Framing framing;
   std::optional<std::string> ack;  // text sent to the device for each message once it is safe
   std::optional<TcpCommand> command;
 };

@@ -7,7 +7,7 @@
 #include <string_view>
 #include <vector>
 
-#include "adapters/tcp/line_codec.h"
+#include "adapters/tcp/frame_reader.h"
 
 namespace trunkline::test {
 
@@ -18,7 +18,7 @@ struct Lines {
 
 // What line framing means, said in the plainest way; the codec is checked against it. Text after the last end mark
 // counts as over-long as soon as no end mark could make it short enough.
-inline Lines split(const LineFraming& framing, std::string_view text) {
+inline Lines split(const Framing& framing, std::string_view text) {
   Lines out;
   while (true) {
     const auto found = text.find(framing.end);
@@ -35,14 +35,14 @@ inline Lines split(const LineFraming& framing, std::string_view text) {
 }
 
 // Gives the codec `bytes` in as many pieces as it has room for.
-inline void feed(tcp::LineCodec& codec, std::string_view bytes, Lines& out) {
+inline void feed(tcp::FrameReader& codec, std::string_view bytes, Lines& out) {
   while (!bytes.empty()) {
     const auto space = codec.space();
     const auto count = std::min(space.size(), bytes.size());
     std::copy_n(bytes.begin(), count, space.begin());
     codec.commit(count);
     bytes.remove_prefix(count);
-    while (const auto line = codec.next()) out.lines.emplace_back(*line);
+    while (const auto line = codec.next()) out.lines.emplace_back(line->body);
   }
 }
 

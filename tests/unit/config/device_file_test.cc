@@ -240,7 +240,7 @@ TEST_CASE("templates and lines of TCP are checked", "[config]") {
   CHECK(
       tcp("tcp.command = \"x\"\ncommand_done = \"written\"").rfind("4:15: tcp.command is a string; write a table", 0) ==
       0);
-  CHECK(tcp("tcp.framing = {kind = \"length\"}").find("not supported yet") != std::string::npos);
+  CHECK(tcp("tcp.framing = {kind = \"lenght\"}").find("did you mean \"length\"?") != std::string::npos);
   CHECK(tcp("tcp.framing = {max = 64}").rfind("4:22: tcp.framing.max is a bare number, its unit is missing", 0) == 0);
   CHECK(tcp("tcp.framing = {max = \"1GiB\"}").find("write a size from") != std::string::npos);
   CHECK(tcp("tcp.framing = {end = \"\"}").find("is empty") != std::string::npos);
