@@ -159,8 +159,9 @@ void read_coap_way(TableReader& reader, const DeviceDraft& draft, CoapMap& coap)
     const auto filled = Template::parse(url->value, {"device"});
     coap.push = filled ? parse_push(filled->fill({{"device", draft.map.id.text()}})) : std::nullopt;
     if (!coap.push) {
-      reader.findings().problem(url->mark, "coap.push is " + quoted(url->value) +
-                                               "; write an IP address and a path, such as \"coap://10.0.0.7:5683/cmd\"");
+      reader.findings().problem(url->mark,
+                                "coap.push is " + quoted(url->value) +
+                                    "; write an IP address and a path, such as \"coap://10.0.0.7:5683/cmd\"");
     }
   }
   if ((reader.find("command") != nullptr) + coap.piggyback + (reader.find("push") != nullptr) > 1) {

@@ -258,7 +258,8 @@ class CoapAdapter::Impl {
   std::thread thread_;
 };
 
-CoapAdapter::CoapAdapter(config::Coap settings, const std::vector<DeviceMap>& maps, const Clock& clock, Metrics& metrics)
+CoapAdapter::CoapAdapter(config::Coap settings, const std::vector<DeviceMap>& maps, const Clock& clock,
+                         Metrics& metrics)
     : impl_(std::make_unique<Impl>(std::move(settings), maps, clock, metrics)) {}
 
 CoapAdapter::~CoapAdapter() {

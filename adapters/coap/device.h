@@ -68,7 +68,7 @@ bool wanted(std::uint8_t no_response, Code code);
 // adapter's thread.
 class Device {
  public:
-  static constexpr std::size_t kObservers = 4;        // the oldest makes room
+  static constexpr std::size_t kObservers = 4;       // the oldest makes room
   static constexpr int kStale = 10;                  // times expect_every: then its observers are dropped
   static constexpr Milliseconds kPushPause{60'000};  // after a push that nobody answered, unless it is heard
 
@@ -87,9 +87,9 @@ class Device {
 
   // Telemetry of a device with coap.piggyback: it can be reached from when it asks until it is answered.
   void on_asked();
-  void answer(Question question);          // 2.04 with the next command, at the latest after command_wait
-  void on_not_answered();                  // it got another answer
-  Response on_repeated();                  // 2.04 again, with the command if it is still to be done
+  void answer(Question question);            // 2.04 with the next command, at the latest after command_wait
+  void on_not_answered();                    // it got another answer
+  Response on_repeated();                    // 2.04 again, with the command if it is still to be done
   Response on_rest(const Request& request);  // asks for a later part of the command in its 2.04
 
   void on_pushed(Outcome outcome, bool heard);
@@ -123,10 +123,10 @@ class Device {
   std::size_t index_;
   Shared& shared_;
   CommandLane lane_;
-  std::vector<Observer> observers_;  // oldest first
-  std::uint32_t observe_ = 0;        // of the last notification, 24 bits (RFC 7641 section 3.4)
-  std::deque<Question> held_;        // answered with the next command, or when their wait is over
-  std::size_t asked_ = 0;            // requests of a piggyback device that are not answered yet
+  std::vector<Observer> observers_;       // oldest first
+  std::uint32_t observe_ = 0;             // of the last notification, 24 bits (RFC 7641 section 3.4)
+  std::deque<Question> held_;             // answered with the next command, or when their wait is over
+  std::size_t asked_ = 0;                 // requests of a piggyback device that are not answered yet
   std::optional<std::uint64_t> pushing_;  // sequence of the command that is on its way to its server
   SteadyTime push_ends_{};
   SteadyTime push_again_{};

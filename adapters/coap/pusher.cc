@@ -59,8 +59,13 @@ void Pusher::begin(std::size_t device, const CoapPush& to, const Command& comman
     return;
   }
   auto& push = pushes_
-                   .emplace(device, Push{std::move(*session), to, command.wire_id(), command.body,
-                                         content_format(command.content_type), 0, {}})
+                   .emplace(device, Push{std::move(*session),
+                                         to,
+                                         command.wire_id(),
+                                         command.body,
+                                         content_format(command.content_type),
+                                         0,
+                                         {}})
                    .first->second;
   if (!send_block(push)) finish(device, Outcome::released("the device's server cannot be reached"), false);
 }
@@ -102,9 +107,10 @@ void Pusher::on_answer(coap_session_t* session, const Token& token, Code code, s
   if (!device) return;
   auto& push = pushes_.at(*device);
   if (code != Code::next_part || !push.block.more) {
-    finish(*device, code == Code::next_part ? Outcome::released("the device's server wants more than there is")
-                                            : outcome_of(code),
-           true);
+    finish(
+        *device,
+        code == Code::next_part ? Outcome::released("the device's server wants more than there is") : outcome_of(code),
+        true);
     return;
   }
   // It may ask for smaller blocks (section 2.3); what it has by then is counted in its size.

@@ -84,13 +84,13 @@ struct Request {
   std::vector<std::string> queries;  // "id=7"
   std::optional<unsigned> content_format;
   std::optional<unsigned> accept;
-  std::optional<unsigned> observe;  // 0 registers, 1 ends (RFC 7641 section 2)
+  std::optional<unsigned> observe;     // 0 registers, 1 ends (RFC 7641 section 2)
   std::optional<Block> block1;         // which part of its body this is
   std::optional<Block> block2;         // which part of the answer it wants
   std::optional<std::uint64_t> size1;  // what it says that its body will be; a claim
   bool bad_block = false;              // one of the two cannot be read
-  bool preconditions = false;    // If-Match or If-None-Match: critical, and we have no such state
-  std::uint8_t no_response = 0;  // classes of response that the device does not want (RFC 7967)
+  bool preconditions = false;          // If-Match or If-None-Match: critical, and we have no such state
+  std::uint8_t no_response = 0;        // classes of response that the device does not want (RFC 7967)
   std::string_view payload;
 };
 

@@ -31,7 +31,8 @@ Result<RequestMap> RequestMap::make(const std::vector<DeviceMap>& maps) {
     if (coap.identity && !out.identities_.emplace(*coap.identity, i).second) {
       return fail(ErrorCode::invalid, maps[i].id.text() + ": another device has its coap.identity");
     }
-    if (auto added = out.add(coap.telemetry, {i, Role::telemetry}, address, maps[i]); !added) return fail(added.error());
+    if (auto added = out.add(coap.telemetry, {i, Role::telemetry}, address, maps[i]); !added)
+      return fail(added.error());
     if (coap.command) {
       if (auto added = out.add(*coap.command, {i, Role::command}, address, maps[i]); !added) return fail(added.error());
     }

@@ -169,9 +169,13 @@ Response Responder::take(Device& device, std::size_t index, const Request& reque
     return out;
   }
   shared_.counters.messages.add();
-  Telemetry telemetry{
-      device.map().id, std::move(taken.body), device.map().content_type, device.map().content_encoding, {},
-      source_key(speaker, request), Source::coap};
+  Telemetry telemetry{device.map().id,
+                      std::move(taken.body),
+                      device.map().content_type,
+                      device.map().content_encoding,
+                      {},
+                      source_key(speaker, request),
+                      Source::coap};
   const auto stated = request.content_format ? media_type(*request.content_format) : std::nullopt;
   if (stated) {
     telemetry.content_type = *stated;
@@ -225,10 +229,9 @@ void Responder::on_admission(std::uint64_t request, const Admission& admission) 
 void Responder::tell_refusal(Device& device, const std::string& reason) {
   const auto suppressed = device.log().allow(shared_.clock.steady());
   if (!suppressed) return;
-  log::warning("message_refused", {{"adapter", "coap"},
-                                   {"device", device.map().id.text()},
-                                   {"reason", reason},
-                                   {"suppressed", *suppressed}});
+  log::warning(
+      "message_refused",
+      {{"adapter", "coap"}, {"device", device.map().id.text()}, {"reason", reason}, {"suppressed", *suppressed}});
 }
 
 std::optional<Secret> Responder::key_of(std::string_view identity) {
@@ -254,10 +257,9 @@ bool Responder::knows_certificate(std::string_view name) {
   if (key || key.error().code != ErrorCode::denied) return true;
   shared_.counters.handshakes_refused.add();
   if (const auto suppressed = handshake_log_.allow(shared_.clock.steady())) {
-    log::warning("device_handshake_refused", {{"adapter", "coap"},
-                                              {"certificate", name},
-                                              {"error", key.error().message},
-                                              {"suppressed", *suppressed}});
+    log::warning(
+        "device_handshake_refused",
+        {{"adapter", "coap"}, {"certificate", name}, {"error", key.error().message}, {"suppressed", *suppressed}});
   }
   return false;
 }

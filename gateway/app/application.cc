@@ -76,9 +76,10 @@ class Application final : private ops::Control {
         store_thread_(store_, capacity_, clock_, [this](ReadAnswer answer) { hub_.on_read(std::move(answer)); }),
         hub_({clock_, metrics_, store_thread_, live_, capacity_, directory_}, link_options(), multiplexer_options(),
              random_seed()),
-        intake_(store_thread_, live_, capacity_, sizer_, clock_, metrics_, spool_->run(),
-                [this](const DeviceId& device, Presence presence) { hub_.presence(device, presence); },
-                [this](const DeviceId& device) { return directory_.psk(device); }),
+        intake_(
+            store_thread_, live_, capacity_, sizer_, clock_, metrics_, spool_->run(),
+            [this](const DeviceId& device, Presence presence) { hub_.presence(device, presence); },
+            [this](const DeviceId& device) { return directory_.psk(device); }),
         shaping_(intake_, settings_.devices, clock_, metrics_) {}
 
   int run();

@@ -38,8 +38,8 @@ struct Telemetry {
   // (spool.commit_delay).
   bool sender_waits = false;
   std::optional<WallTime> device_time{};  // when the device says that it was, if it says so
-  // For a device whose map shapes its messages, which uses them up: the address it spoke on (topic, path), and what that
-  // address's named parts were.
+  // For a device whose map shapes its messages, which uses them up: the address it spoke on (topic, path), and what
+  // that address's named parts were.
   std::string channel{};
   std::vector<Property> captures{};
 };

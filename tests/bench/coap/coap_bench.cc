@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// usage: coap_bench [SECONDS]       confirmable POSTs of 200 bytes, each session with one on its way: the adapter with an
-// ingress that answers at once, beside libcoap that answers at once, over UDP and DTLS. Prints one line of each: rate,
-// p50 and p99 until the 2.04, CPU of the server per message, and its memory per session.
+// usage: coap_bench [SECONDS]       confirmable POSTs of 200 bytes, each session with one on its way: the adapter with
+// an ingress that answers at once, beside libcoap that answers at once, over UDP and DTLS. Prints one line of each:
+// rate, p50 and p99 until the 2.04, CPU of the server per message, and its memory per session.
 #include <poll.h>
 #include <signal.h>
 #include <sys/epoll.h>
@@ -135,8 +135,7 @@ struct Client {
   }
 };
 
-void measure(const char* what, bool secure, std::size_t sessions, double seconds, const Server& server,
-             bool one_path) {
+void measure(const char* what, bool secure, std::size_t sessions, double seconds, const Server& server, bool one_path) {
   const auto before = usage_of(server.pid);
   const auto address = "127.0.0.1:" + std::to_string(server.port);
   std::vector<Client> clients(sessions);
@@ -184,13 +183,16 @@ void measure(const char* what, bool secure, std::size_t sessions, double seconds
     std::printf("%-8s %-4s %5zu sessions: no answer\n", what, secure ? "DTLS" : "UDP", sessions);
     return;
   }
-  const auto at = [&times](double q) { return times[static_cast<std::size_t>(q * static_cast<double>(times.size() - 1))]; };
-  std::printf("%-8s %-4s %5zu sessions: %8.0f msg/s  p50 %7.3f ms  p99 %7.3f ms  CPU %6.1f us/msg  %5.1f KiB/session"
-              "  set up in %.2f s%s\n",
-              what, secure ? "DTLS" : "UDP", sessions, static_cast<double>(times.size()) / took.count(), at(0.5),
-              at(0.99), (after.cpu_us - cpu.cpu_us) / static_cast<double>(times.size()),
-              static_cast<double>(after.pss_kib - before.pss_kib) / static_cast<double>(sessions), setup.count(),
-              resent > 0 ? "  (some were asked again)" : "");
+  const auto at = [&times](double q) {
+    return times[static_cast<std::size_t>(q * static_cast<double>(times.size() - 1))];
+  };
+  std::printf(
+      "%-8s %-4s %5zu sessions: %8.0f msg/s  p50 %7.3f ms  p99 %7.3f ms  CPU %6.1f us/msg  %5.1f KiB/session"
+      "  set up in %.2f s%s\n",
+      what, secure ? "DTLS" : "UDP", sessions, static_cast<double>(times.size()) / took.count(), at(0.5), at(0.99),
+      (after.cpu_us - cpu.cpu_us) / static_cast<double>(times.size()),
+      static_cast<double>(after.pss_kib - before.pss_kib) / static_cast<double>(sessions), setup.count(),
+      resent > 0 ? "  (some were asked again)" : "");
   std::fflush(stdout);
 }
 

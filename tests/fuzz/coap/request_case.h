@@ -37,7 +37,8 @@ inline bool request_holds(std::string_view input) {
   const bool mapped = request.path == "/t" || request.path == "/c" || request.path == "/d";
   if (!mapped && decision.refuse != coap::Code::not_found) return false;
   if (!decision.refuse && (request.bad_block || request.preconditions)) return false;
-  if (decision.refuse != coap::Code::unauthorised && mapped && map->decide(request, stranger()).refuse == std::nullopt) {
+  if (decision.refuse != coap::Code::unauthorised && mapped &&
+      map->decide(request, stranger()).refuse == std::nullopt) {
     return false;
   }
   coap::BodyTable bodies({2048, 4096, 2});

@@ -75,8 +75,8 @@ command_done = "written"
 TEST_CASE("a DTLS device has its identity, and its commands come in one of three ways", "[config][I-02]") {
   const std::string dtls = kHub + "[coap]\nlisten_dtls = \"0.0.0.0:5684\"\n";
   const std::string start = "[[device]]\nid = \"d\"\ncoap.telemetry = \"/t\"\n";
-  const auto loaded = load_strings(dtls, {start + "coap.identity = \"psk {device}\"\ncoap.piggyback = true\n" +
-                                              "coap.result = \"/r\"\n"});
+  const auto loaded = load_strings(
+      dtls, {start + "coap.identity = \"psk {device}\"\ncoap.piggyback = true\n" + "coap.result = \"/r\"\n"});
   CHECK(report(loaded.problems).empty());
   CHECK(loaded.settings.coap->listen.empty());
   CHECK(loaded.settings.coap->listen_dtls == "0.0.0.0:5684");

@@ -36,7 +36,14 @@ struct Door {
   Bodies sizer;
   LiveFeed live;
   StoreThread thread{*rig.store, *rig.capacity, clock, [](ReadAnswer) {}};
-  Intake intake{thread, live, *rig.capacity, sizer, clock, rig.metrics, 1, [](const DeviceId&, Presence) {},
+  Intake intake{thread,
+                live,
+                *rig.capacity,
+                sizer,
+                clock,
+                rig.metrics,
+                1,
+                [](const DeviceId&, Presence) {},
                 [](const DeviceId&) -> Result<Secret> { return fail(ErrorCode::not_found, "no keys here"); }};
 
   explicit Door(StoreSetting setting = {}) : rig(setting) { thread.start(); }
