@@ -64,7 +64,7 @@ void Pusher::begin(std::size_t device, const CoapPush& to, const Command& comman
                                          command.wire_id(),
                                          command.body,
                                          content_format(command.content_type),
-                                         0,
+                                         ++last_token_,
                                          {}})
                    .first->second;
   if (!send_block(push)) finish(device, Outcome::released("the device's server cannot be reached"), false);
@@ -78,7 +78,6 @@ void Pusher::cancel(std::size_t device) {
 }
 
 bool Pusher::send_block(Push& push) {
-  push.token = ++last_token_;
   const auto& block = push.block;
   const auto part = std::string_view(push.body).substr(block.offset(), block.size());
   Response request;
@@ -106,6 +105,8 @@ void Pusher::on_answer(coap_session_t* session, const Token& token, Code code, s
   const auto device = find(session, token);
   if (!device) return;
   auto& push = pushes_.at(*device);
+  // Said again to an earlier block: the network repeats what it likes.
+  if (code == Code::next_part && block1 && block1->number != push.block.number) return;
   if (code != Code::next_part || !push.block.more) {
     finish(
         *device,

@@ -45,7 +45,7 @@ class Pusher {
     std::string id;
     std::string body;
     std::optional<unsigned> content_format;
-    std::uint64_t token = 0;  // of the block at hand
+    std::uint64_t token = 0;  // of all its blocks: some servers put them together by it
     Block block;
   };
   bool send_block(Push& push);

@@ -5,11 +5,8 @@
 Skipped, with the reason, where node, npm or the packages cannot be had.
 """
 
-import hashlib
 import json
 import os
-import shutil
-import subprocess
 import sys
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "support", "e2e"))
@@ -17,40 +14,10 @@ sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."
 from gateway import new_key  # noqa: E402
 from harness import PATIENCE, expect, main, note  # noqa: E402
 from hub import Hub  # noqa: E402
+from node_packages import packages  # noqa: E402
 
-SKIPPED = 77  # what ctest takes for it
 SOURCES = os.path.join(os.path.dirname(os.path.abspath(__file__)), "node")
-FILES = ("package.json", "package-lock.json")
 DEVICE, MODULE = "node-1", "meter"
-
-
-def skip(reason):
-    note(f"70_node_sdk: skipped: {reason}")
-    sys.exit(SKIPPED)
-
-
-def packages():
-    """The folder that has the packages of the lock file, installed there once."""
-    for program in ("node", "npm"):
-        if not shutil.which(program):
-            skip(f"{program} is not installed")
-    lock = b"".join(open(os.path.join(SOURCES, name), "rb").read() for name in FILES)
-    home = os.path.join(os.path.dirname(os.path.abspath(os.environ["TRUNKLINE_PREFIX"])), "node-sdk")
-    folder = os.path.join(home, hashlib.sha256(lock).hexdigest()[:16])
-    if not os.path.exists(os.path.join(folder, "complete")):
-        os.makedirs(folder, exist_ok=True)
-        for name in FILES:
-            shutil.copy(os.path.join(SOURCES, name), folder)
-        command = ["npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund", "--loglevel", "error"]
-        try:
-            done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=300, check=False)
-        except subprocess.TimeoutExpired:
-            skip("npm did not bring the packages within five minutes")
-        if done.returncode != 0:
-            lines = done.stderr.strip().splitlines() or ["no reason given"]
-            skip(f"npm cannot bring the packages: {lines[0]}")
-        open(os.path.join(folder, "complete"), "w").close()
-    return os.path.join(folder, "node_modules")
 
 
 def body(scenario):
@@ -75,5 +42,5 @@ def body(scenario):
 
 
 if __name__ == "__main__":
-    MODULES = packages()
+    MODULES = packages("70_node_sdk", SOURCES)
     main("70_node_sdk", body)

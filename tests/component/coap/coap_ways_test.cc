@@ -265,9 +265,11 @@ TEST_CASE("a long command is pushed in blocks, as small as the device's server w
   CHECK(first.find_uint(kSize1) == 5000U);
   auto pushed = first.payload;
   server.answer(first, 231, {{kBlock1, option_bytes(8U | 4U)}});  // 256 bytes each, please
+  server.answer(first, 231, {{kBlock1, option_bytes(8U | 4U)}});  // said twice: no harm
   while (pushed.size() < body.size()) {
     const auto request = server.receive();
     const auto option = request.find_uint(kBlock1).value_or(0);
+    CHECK(request.token == first.token);
     CHECK((option & 7U) == 4U);
     CHECK((option >> 4) * 256UL == pushed.size());
     pushed += request.payload;

@@ -65,8 +65,11 @@ def decode(data):
 
 
 class CoapLoad(LoadDevice):
-    def __init__(self, device, port, path, rate=50, padding=0):
+    """`copies` of each datagram are sent, as a network that repeats them would."""
+
+    def __init__(self, device, port, path, rate=50, padding=0, copies=1):
         super().__init__(device, rate, window=1, padding=padding)
+        self._copies = copies
         self._options = [(URI_PATH, part.encode()) for part in path.strip("/").split("/")]
         self._options.append((CONTENT_FORMAT, bytes([JSON])))
         self._socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
@@ -114,7 +117,8 @@ class CoapLoad(LoadDevice):
 
     def _send(self, message):
         try:
-            self._socket.send(message)
+            for _ in range(self._copies):
+                self._socket.send(message)
             return True
         except ConnectionRefusedError:  # what the previous datagram met
             return False
