@@ -42,6 +42,27 @@ void read_broker(TableReader& reader, const Found<std::string>& url, Mqtt& mqtt)
   mqtt.broker = *endpoint;
 }
 
+// For a test bench; each is said every time that the configuration is read.
+void read_verification(TableReader& reader, Mqtt& mqtt) {
+  const auto read = [&](const char* name, bool& value, const char* what) {
+    const auto wanted = reader.boolean(name);
+    if (!wanted) return;
+    value = *wanted;
+    const auto mark = reader.find(name)->value.mark;
+    if (!mqtt.tls) {
+      reader.findings().warning(mark, reader.name_of(name) + " has no effect with mqtt://; write mqtts:// for TLS");
+    } else if (!value) {
+      reader.findings().warning(mark, reader.name_of(name) + " is off: " + what);
+    }
+  };
+  read("verify_certificate", mqtt.verify_certificate,
+       "whoever stands between can pose as the broker, take the password, and read and change everything; name the "
+       "broker's authority with mqtt.ca_file instead");
+  read("verify_host", mqtt.verify_host,
+       "any holder of a certificate from that authority, a device included, can pose as the broker; give the broker a "
+       "certificate for the name that mqtt.broker has instead");
+}
+
 void read_one_mqtt(const Table& table, Mark mark, TableReader& root, MainFile& main) {
   TableReader reader(table, mark, "mqtt", root.findings());
   Mqtt mqtt;
@@ -67,6 +88,7 @@ void read_one_mqtt(const Table& table, Mark mark, TableReader& root, MainFile& m
       reader.findings().warning(file->mark, "mqtt.ca_file has no effect with mqtt://; write mqtts:// for TLS");
     }
   }
+  read_verification(reader, mqtt);
   const auto cert = reader.path("cert");
   const auto key = reader.path("key");
   if (cert) {

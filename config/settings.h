@@ -69,6 +69,8 @@ struct Mqtt {
   std::string ca_file;
   std::string cert;                     // our own certificate (PEM, the chain with it), where the broker asks for one
   std::string key;                      // 0600
+  bool verify_certificate = true;       // with mqtts://: it must come from an authority that we trust …
+  bool verify_host = true;              // … and be for the host in `broker`
   std::string version = "5";            // or "3.1.1"
   std::string client_id = "trunkline";  // fixed: the broker keeps our session by this name
   Milliseconds keep_alive{30'000};

@@ -26,6 +26,13 @@ std::vector<DeviceMap> of_broker(const std::vector<DeviceMap>& devices, const st
   return out;
 }
 
+// What TLS does not check of this broker, as its settings name it; nothing if all is checked.
+std::string unchecked(const config::Mqtt& settings) {
+  if (!settings.tls || (settings.verify_certificate && settings.verify_host)) return {};
+  if (settings.verify_certificate) return "verify_host";
+  return settings.verify_host ? "verify_certificate" : "verify_certificate and verify_host";
+}
+
 // No thread dies quietly.
 template <class F>
 std::thread named_thread(const char* name, F body) {
@@ -68,6 +75,9 @@ class MqttAdapter::Runtime final : public mqtt::SessionEvents {
     }
     if (auto options = mqtt::session_options(settings_); !options) return fail(options.error());
 
+    if (const auto off = mqtt::unchecked(settings_); !off.empty()) {
+      log::warning("broker_unverified", {{"adapter", name_}, {"peer", settings_.broker.text()}, {"off", off}});
+    }
     arrivals_.emplace(mqtt::Arrivals::Place{name_, settings_.broker.port}, devices_, topics_, clock_, metrics_, events_,
                       notes_, unknown_, gate_, ingress);
     watch_.emplace(name_, settings_.broker.text(), devices_, topics_.subscriptions(), settings_.version == "3.1.1",
@@ -104,6 +114,9 @@ class MqttAdapter::Runtime final : public mqtt::SessionEvents {
     const auto link = watch_ ? watch_->status() : mqtt::LinkStatus{};
     out.healthy = link.healthy;
     out.detail = link.detail;
+    if (const auto off = mqtt::unchecked(settings_); !off.empty()) {
+      out.detail += "; INSECURE: " + off + " is off, anybody could pose as this broker";
+    }
     out.unknown_topics = unknown_.sample();
     for (std::size_t i = 0; i < devices_.size(); ++i) {
       AdapterDeviceStatus device;

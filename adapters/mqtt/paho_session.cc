@@ -52,9 +52,49 @@ std::string failure_text(const ::mqtt::token& token, const std::string& tls_erro
   }
   if (!tls_error.empty()) return "TLS: " + tls_error;
   const int code = token.get_return_code();
-  if (code == MQTTASYNC_FAILURE) return "refused, unreachable, too late, or with TLS a certificate for another host";
   const auto* name = ::MQTTAsync_strerror(code);
   return (name != nullptr ? std::string(name) : "failure") + " (" + std::to_string(code) + ")";
+}
+
+// What Paho says of a connection that did not come about; it has no other way to ask for it.
+std::string paho_message(const ::mqtt::token& token) {
+  try {
+    static_cast<void>(token.get_connect_response());
+  } catch (const ::mqtt::exception& e) {
+    return e.get_message();
+  }
+  return {};
+}
+
+std::string connect_failure(const ::mqtt::token& token, bool tls, bool host_checked, const std::string& tls_error) {
+  if (token.get_return_code() != MQTTASYNC_FAILURE || !tls_error.empty()) return failure_text(token, tls_error);
+  const auto message = paho_message(token);
+  if (message == "TCP connect timeout") {
+    return "no answer within " + std::to_string(kConnectTimeout.count()) + " s; is it a broker, and is it alive?";
+  }
+  if (message == "TCP connect completion failure") {
+    return "closed before it answered CONNECT; is it an MQTT broker" +
+           std::string(tls ? "?" : " without TLS? (mqtts:// is with TLS)");
+  }
+  // Paho does not tell a wrong name in the certificate from a closed port.
+  const std::string refused = "nobody listens there, or it cannot be reached";
+  return tls && host_checked ? refused + ", or its certificate is for another host" : refused;
+}
+
+// The reason alone of OpenSSL's "thread:error:code:library:function:reason:file:line:", and what to look at.
+std::string tls_reason(std::string_view text) {
+  std::vector<std::string_view> fields;
+  for (std::size_t at = 0; at <= text.size();) {
+    const auto end = std::min(text.find(':', at), text.size());
+    fields.push_back(text.substr(at, end - at));
+    at = end + 1;
+  }
+  const auto error = std::find(fields.begin(), fields.end(), "error");
+  if (fields.end() - error <= 4) return std::string(text);
+  std::string reason(*(error + 4));
+  if (reason == "certificate verify failed")
+    reason += "; it is out of date, or not from an authority in mqtt.ca_file (the system's, if not set)";
+  return reason;
 }
 
 // Forwards the answer of one kind of request; the token's user context says which one.
@@ -98,11 +138,16 @@ bool carries(std::string_view text) {
 
 Arrival to_arrival(const ::mqtt::message& message) {
   using ::mqtt::property;
-  Arrival out{message.get_topic(), message.get_payload_str(), message.is_retained(), {}, {}, {}};
+  Arrival out{message.get_topic(), message.get_payload_str(), message.is_retained(), {}, {}, {}, false};
+  out.damaged = !is_utf8(out.topic);
   const auto& properties = message.get_properties();
   if (properties.empty()) return out;
   if (properties.contains(property::CONTENT_TYPE)) {
     out.content_type = ::mqtt::get<std::string>(properties, property::CONTENT_TYPE);
+    if (!is_utf8(out.content_type)) {
+      out.content_type.clear();
+      out.damaged = true;
+    }
   }
   if (properties.contains(property::CORRELATION_DATA)) {
     out.correlation = ::mqtt::get<std::string>(properties, property::CORRELATION_DATA);
@@ -110,7 +155,11 @@ Arrival to_arrival(const ::mqtt::message& message) {
   const auto count = std::min(properties.count(property::USER_PROPERTY), kMaxProperties);
   for (std::size_t i = 0; i < count; ++i) {
     auto [name, value] = ::mqtt::get<::mqtt::string_pair>(properties, property::USER_PROPERTY, i);
-    out.properties.push_back({std::move(name), std::move(value)});
+    if (is_utf8(name) && is_utf8(value)) {
+      out.properties.push_back({std::move(name), std::move(value)});
+    } else {
+      out.damaged = true;
+    }
   }
   return out;
 }
@@ -131,8 +180,9 @@ class PahoSession::Client {
         events_(events),
         v311_(options.v311),
         on_connect_([this](const ::mqtt::token& token) { connected(token); },
-                    [this](const ::mqtt::token& token) {
-                      events_.lost(epoch_, failure_text(token, tls_error_.with([](auto& text) { return text; })));
+                    [this, tls = options.tls, host_checked = options.verify_host](const ::mqtt::token& token) {
+                      const auto tls_error = tls_error_.with([](auto& text) { return text; });
+                      events_.lost(epoch_, connect_failure(token, tls, host_checked, tls_error));
                     }),
         on_subscribe_([this](const ::mqtt::token& token) { events_.subscribed(epoch_, from_context(token), 0); },
                       [this](const ::mqtt::token& token) {
@@ -203,10 +253,11 @@ class PahoSession::Client {
         tls.set_key_store(options.cert);
         tls.set_private_key(options.key);
       }
-      tls.set_enable_server_cert_auth(true);
-      tls.set_verify(true);
+      tls.set_enable_server_cert_auth(options.verify_certificate);
+      tls.set_verify(options.verify_host);
       tls.set_error_handler([this](const std::string& text) {
-        tls_error_.with([&](std::string& kept) { kept = text.substr(0, text.find_last_not_of("\r\n ") + 1); });
+        tls_error_.with(
+            [&](std::string& kept) { kept = tls_reason(text.substr(0, text.find_last_not_of("\r\n ") + 1)); });
       });
       out.set_ssl(std::move(tls));
     }

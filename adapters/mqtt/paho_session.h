@@ -23,6 +23,8 @@ struct SessionOptions {
   std::string cert;     // our own certificate and its key, if the broker wants one
   std::string key;
   bool tls = false;
+  bool verify_certificate = true;
+  bool verify_host = true;
   bool v311 = false;   // MQTT 3.1.1: no properties, no reasons
   bool clean = false;  // begin without a session, and leave none
   std::uint32_t session_seconds =
@@ -38,6 +40,7 @@ struct Arrival {
   std::string content_type;
   std::optional<std::string> correlation;
   std::vector<Property> properties;
+  bool damaged = false;  // the topic, or something that was left out, is no UTF-8, which a broker must not pass on
 };
 
 struct Outgoing {

@@ -36,6 +36,8 @@ Result<SessionOptions> session_options(const config::Mqtt& settings) {
   out.tls = settings.tls;
   out.cert = settings.cert;
   out.key = settings.key;
+  out.verify_certificate = settings.verify_certificate;
+  out.verify_host = settings.verify_host;
   out.v311 = settings.version == "3.1.1";
   out.keep_alive = settings.keep_alive;
   if (!settings.password_file.empty()) {

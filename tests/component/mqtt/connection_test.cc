@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "tests/component/mqtt/bench.h"
 #include "tests/support/catch.h"
+#include "tests/support/eventually.h"
 
 using namespace trunkline;
 using namespace trunkline::test;
@@ -149,5 +150,47 @@ TEST_CASE("over TLS the broker must have a certificate of the CA and for its nam
     REQUIRE(bench.broker.log().wait_line("New connection", 2));
     CHECK_FALSE(bench.adapter->status().healthy);
     CHECK(bench.broker.log().lines_with("New client connected") == 0);
+    CHECK(contains(bench.adapter->status().detail, "certificate is for another host"));
+    CHECK_FALSE(contains(bench.adapter->status().detail, "INSECURE"));
   }
+  SECTION("other name, and the name is not checked") {
+    bench.settings.ca_file = keys.file("broker.pem");
+    bench.settings.broker.host = "localhost";
+    bench.settings.verify_host = false;
+    bench.run();
+    CHECK(contains(bench.adapter->status().detail, "INSECURE: verify_host is off"));
+  }
+  SECTION("another CA, and the certificate is not checked") {
+    bench.settings.ca_file = keys.file("other.pem");
+    bench.settings.verify_certificate = false;
+    bench.run();
+    CHECK(contains(bench.adapter->status().detail, "INSECURE: verify_certificate is off"));
+  }
+  SECTION("another CA, and only the name is not checked") {
+    bench.settings.ca_file = keys.file("other.pem");
+    bench.settings.verify_host = false;
+    bench.run(false);
+    REQUIRE(bench.broker.log().wait_line("OpenSSL Error", 2));
+    CHECK(bench.broker.log().lines_with("New client connected") == 0);
+  }
+  SECTION("neither is checked") {
+    bench.settings.ca_file = keys.file("other.pem");
+    bench.settings.broker.host = "localhost";
+    bench.settings.verify_certificate = false;
+    bench.settings.verify_host = false;
+    bench.run();
+    CHECK(contains(bench.adapter->status().detail, "verify_certificate and verify_host"));
+  }
+}
+
+TEST_CASE("a port that does not speak MQTT is named as such", "[R-01]") {
+  ScratchDirectory keys;
+  make_certificate(keys, "broker");
+  Bench bench({mqtt_device("boiler")}, "certfile " + keys.file("broker.pem") + "\nkeyfile " + keys.file("broker.key") +
+                                           "\nallow_anonymous true\n");
+  bench.run(false);
+  REQUIRE(bench.broker.log().wait_line("OpenSSL Error", 2));
+  CHECK(contains(bench.adapter->status().detail, "mqtts:// is with TLS"));
+  bench.broker.stop();
+  REQUIRE(eventually([&] { return contains(bench.adapter->status().detail, "nobody listens there"); }));
 }

@@ -88,6 +88,30 @@ level = "debug"
   CHECK(s.log_level == "debug");
 }
 
+TEST_CASE("each check of a broker's certificate can be switched off, and that is said", "[config][S-01]") {
+  const auto loaded = load_strings(kHub + R"([[mqtt]]
+name = "bench"
+broker = "mqtts://10.0.0.1"
+verify_certificate = false
+verify_host = false
+[[mqtt]]
+name = "plain"
+broker = "mqtt://127.0.0.1"
+verify_host = false
+)");
+  REQUIRE(loaded.problems.empty());
+  CHECK_FALSE(loaded.settings.mqtt[0].verify_certificate);
+  CHECK_FALSE(loaded.settings.mqtt[0].verify_host);
+  CHECK(loaded.settings.mqtt[1].verify_certificate);
+  const auto warnings = report(loaded.warnings);
+  INFO(warnings);
+  for (const auto* said : {"trunkline.toml:6:22: mqtt.verify_certificate is off: ", "mqtt.verify_host is off: ",
+                           "mqtt.verify_host has no effect with mqtt://"}) {
+    INFO(said);
+    CHECK(warnings.find(said) != std::string::npos);
+  }
+}
+
 TEST_CASE("every problem of trunkline.toml is reported in one run, at its place", "[config]") {
   const auto loaded = load_strings(R"([hub]
 adress = "127.0.0.1:5671"

@@ -114,6 +114,8 @@ TEST_CASE("the defaults that the reference states are the defaults", "[config]")
   CHECK(stated.mqtt[0].client_id == Mqtt().client_id);
   CHECK(stated.mqtt[0].version == Mqtt().version);
   CHECK(stated.mqtt[0].keep_alive == Mqtt().keep_alive);
+  CHECK(stated.mqtt[0].verify_certificate == Mqtt().verify_certificate);
+  CHECK(stated.mqtt[0].verify_host == Mqtt().verify_host);
   REQUIRE(stated.coap);
   CHECK(stated.coap->command_wait == Coap().command_wait);
   CHECK(stated.coap->session_timeout == Coap().session_timeout);
