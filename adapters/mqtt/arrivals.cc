@@ -2,6 +2,7 @@
 #include "adapters/mqtt/arrivals.h"
 
 #include "adapters/mqtt/cut.h"
+#include "gateway/base/encoding.h"
 #include "gateway/base/log.h"
 #include "gateway/mapping/json_text.h"
 
@@ -59,12 +60,15 @@ Arrivals::Arrivals(Place place, const std::vector<DeviceMap>& devices, const Top
       messages_(metrics.metric("mqtt_messages_total", "Messages that brokers brought from mapped devices")),
       refused_(metrics.metric("mqtt_refused_total", "Messages that intake refused and the broker was acknowledged")),
       unmapped_(metrics.metric("mqtt_unmapped_total", "Messages on a topic that belongs to no device")),
+      damaged_(metrics.metric("mqtt_damaged_total", "Messages with a topic or property that is no UTF-8")),
       retained_dropped_(metrics.metric("mqtt_retained_dropped_total", "Retained messages that the map does not want")),
       replies_dropped_(metrics.metric("mqtt_replies_dropped_total", "Command replies dropped because too many waited")),
       refusal_lines_(kLinePeriod),
-      unmapped_lines_(kLinePeriod) {}
+      unmapped_lines_(kLinePeriod),
+      damaged_lines_(kLinePeriod) {}
 
 void Arrivals::take(const Arrival& arrival) noexcept {
+  if (arrival.damaged && !pass_damaged(arrival)) return;
   auto meaning = topics_.find(arrival.topic, arrival.payload);
   if (!meaning) {
     take_unknown(arrival);
@@ -89,6 +93,20 @@ void Arrivals::take(const Arrival& arrival) noexcept {
       if (!events_.push_bounded(std::move(reply), kMaxReplies)) replies_dropped_.add();
       return;
   }
+}
+
+// A damaged topic is nobody's; a damaged property is left behind, and the message goes on without it.
+bool Arrivals::pass_damaged(const Arrival& arrival) {
+  damaged_.add();
+  const bool topic_good = is_utf8(arrival.topic);
+  if (!topic_good) unknown_.note(arrival.topic);
+  if (const auto more = damaged_lines_.allow(clock_.steady())) {
+    log::warning("message_damaged", {{"adapter", place_.adapter},
+                                     {"topic", UnknownTopics::shown(arrival.topic)},
+                                     {"reason", topic_good ? "a property is no UTF-8" : "the topic is no UTF-8"},
+                                     {"suppressed", *more}});
+  }
+  return topic_good;
 }
 
 void Arrivals::take_unknown(const Arrival& arrival) {

@@ -34,6 +34,7 @@ class Arrivals {
   void take_telemetry(const DeviceMap& device, TopicMeaning& meaning, const Arrival& arrival);
   void take_presence(TopicMeaning& meaning, const Arrival& arrival);
   void take_unknown(const Arrival& arrival);
+  bool pass_damaged(const Arrival& arrival);
 
   Place place_;
   const std::vector<DeviceMap>& devices_;
@@ -47,10 +48,12 @@ class Arrivals {
   Metric& messages_;
   Metric& refused_;
   Metric& unmapped_;
+  Metric& damaged_;
   Metric& retained_dropped_;
   Metric& replies_dropped_;
   LogLimit refusal_lines_;
   LogLimit unmapped_lines_;
+  LogLimit damaged_lines_;
 };
 
 }  // namespace trunkline::mqtt
