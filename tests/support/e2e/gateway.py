@@ -19,7 +19,7 @@ class Gateway:
     """Writes trunkline.toml and devices.d into the scenario's folder and runs `trunkline run` on them."""
 
     def __init__(self, scenario, hub, maps, keys, broker=None, coap_port=None, spool="", durability="power",
-                 hub_table="", folder="gateway", coap_table=""):
+                 hub_table="", folder="gateway", coap_table="", mqtt_tables=""):
         self.scenario = scenario
         self.program = scenario.program("trunkline")
         self.folder = os.path.join(scenario.folder, folder, "etc")
@@ -50,6 +50,7 @@ control = "{self.control}"
 """
         if broker:
             text += f'\n[mqtt]\nbroker = "mqtt://127.0.0.1:{broker.port}"\n'
+        text += mqtt_tables
         if coap_port:
             text += f'\n[coap]\nlisten = "127.0.0.1:{coap_port}"\n{coap_table}'
         with open(self.config, "w", encoding="utf-8") as file:
@@ -93,6 +94,17 @@ control = "{self.control}"
         status = self.status()
         found = [entry for entry in (status or {}).get("devices", []) if entry["id"] == device]
         return found[0] if found else None
+
+    def adapter(self, name):
+        """What status says of one adapter."""
+        found = [entry for entry in (self.status() or {}).get("adapters", []) if entry["name"] == name]
+        return found[0] if found else {"healthy": False, "detail": ""}
+
+    def metric(self, name):
+        """A counter without labels, as /metrics has it now."""
+        lines = [line.split() for line in self.get("/metrics")[1].splitlines()]
+        found = [float(line[1]) for line in lines if line and line[0] in (name, "trunkline_" + name)]
+        return found[0] if found else 0
 
     def get(self, path):
         """Status and text of what the status listener answers over HTTP."""
