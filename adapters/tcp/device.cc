@@ -53,7 +53,7 @@ Counters::Counters(Metrics& metrics)
 
 Result<std::unique_ptr<Device>> Device::make(Loop& loop, const DeviceMap& map, std::size_t index) {
   std::optional<CommandLane> lane;
-  if (map.tcp->command) {
+  if (map.tcp->command || !map.tcp->polls.empty()) {
     auto made = CommandLane::make(map);
     if (!made) return fail(made.error().in(map.id.text()));
     lane = std::move(*made);
@@ -87,7 +87,7 @@ void Device::accept(net::asio::ip::tcp::socket socket) {
         "device_connected",
         {{"adapter", "tcp"}, {"device", map_.id.text()}, {"peer", connection_->peer()}, {"suppressed", *suppressed}});
   }
-  if (lane_) lane_->on_connected();
+  if (lane_) lane_->on_connected(loop_.clock.steady());
   set_presence(Presence::reachable);
   read_lines();
 }
@@ -120,7 +120,7 @@ void Device::read_lines() {
 }
 
 void Device::take_frame(const FrameReader::Frame& frame) {
-  if (lane_ && lane_->on_line(frame.body)) return;
+  if (lane_ && lane_->on_line(frame.body, loop_.clock.steady())) return;
   loop_.counters.lines.add();
   if (queue_.unanswered(connection_->number())) pipelines_ = connection_->number();
   offer(queue_.push(frame.body, connection_->number(), frame.flagged), frame.body, frame.flagged);
@@ -234,7 +234,7 @@ void Device::deliver(Command command, Completion<Outcome> done) {
   } else if (!lane_) {
     done(Outcome::rejected("amqp:not-implemented", "no tcp.command is mapped for this device"));
   } else {
-    lane_->add(std::move(command), std::move(done), loop_.clock.steady());
+    lane_->add(std::move(command), std::move(done), loop_.clock.steady(), loop_.clock.wall());
     send_commands();
   }
 }
@@ -296,7 +296,7 @@ SteadyTime Device::silence_at() const {
 
 void Device::arm() {
   auto due = std::min(queue_.next_offer_at(), silence_at());
-  if (lane_) due = std::min(due, lane_->deadline());
+  if (lane_) due = std::min({due, lane_->deadline(), connection_ ? lane_->due() : kNever});
   // An alarm that comes too early only looks again; one that is too late would break a deadline.
   if (due >= armed_ || loop_.stopping) return;
   armed_ = due;

@@ -11,8 +11,8 @@
 #include "gateway/core/device_id.h"
 #include "gateway/core/message.h"
 #include "gateway/core/priority.h"
-#include "gateway/mapping/framing.h"
 #include "gateway/mapping/payload_map.h"
+#include "gateway/mapping/tcp_map.h"
 
 namespace trunkline {
 
@@ -93,18 +93,6 @@ struct CoapMap {
   std::optional<CoapPush> push{};         // commands are POSTed there
 
   [[nodiscard]] bool takes_commands() const { return command || piggyback || push; }
-};
-
-struct TcpCommand {
-  std::string send;                  // template: {payload} {id} {device}
-  std::optional<std::string> reply;  // template of the line that means done; such lines are not telemetry
-};
-
-struct TcpMap {
-  std::string listen;  // "ADDRESS:PORT", one device per listener
-  Framing framing;
-  std::optional<std::string> ack;  // text sent to the device for each message once it is safe
-  std::optional<TcpCommand> command;
 };
 
 // Everything an operator says of one device: the hub's id, the protocol it speaks, and how. Made by config from

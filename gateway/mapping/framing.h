@@ -68,6 +68,8 @@ struct Framing {
   std::int64_t adjust = 0;     // length: frame bytes = offset + width + field + adjust
   bool require_check = false;  // nmea: a sentence without *hh is wrong
   ModbusSide side = ModbusSide::responses;  // modbus_rtu
+
+  friend bool operator==(const Framing&, const Framing&) = default;
 };
 
 }  // namespace trunkline

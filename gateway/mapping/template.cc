@@ -39,28 +39,28 @@ Result<Template> Template::parse(std::string_view text, std::span<const std::str
 }
 
 std::string Template::fill(Values values) const {
-  std::string out;
-  for (const auto& part : parts_) {
-    if (!part.field) {
-      out += part.text;
-      continue;
-    }
+  return fill_by([&values](std::string& out, std::string_view field) {
     for (const auto& [name, value] : values) {
-      if (name == part.text) out += value;
+      if (name == field) out += value;
     }
-  }
-  return out;
+  });
 }
 
 std::string Template::fill(const std::vector<Property>& values) const {
+  return fill_by([&values](std::string& out, std::string_view field) {
+    for (const auto& value : values) {
+      if (value.name == field) out += value.value;
+    }
+  });
+}
+
+std::string Template::fill_by(const std::function<void(std::string& out, std::string_view name)>& append) const {
   std::string out;
   for (const auto& part : parts_) {
-    if (!part.field) {
+    if (part.field) {
+      append(out, part.text);
+    } else {
       out += part.text;
-      continue;
-    }
-    for (const auto& value : values) {
-      if (value.name == part.text) out += value.value;
     }
   }
   return out;

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <functional>
 #include <initializer_list>
 #include <optional>
 #include <span>
@@ -29,6 +30,10 @@ class Template {
   // Names that are not in `values` become empty.
   [[nodiscard]] std::string fill(Values values) const;
   [[nodiscard]] std::string fill(const std::vector<Property>& values) const;
+
+  // The same with a function that appends what stands for a field; it sees what has been written so far, so that a
+  // check value can be worked out.
+  [[nodiscard]] std::string fill_by(const std::function<void(std::string& out, std::string_view name)>& append) const;
 
   // Does `text` match with each field standing for one or more characters? Returns the text of the field `wanted` (""
   // if the template has no such field), nothing if the text does not match. Fields match as little as possible.

@@ -23,7 +23,11 @@ Verdict judge(std::string_view text) {
 
 Look NmeaScanner::look(std::string_view bytes) {
   const auto begin = std::min(bytes.find_first_of("$!\\"), bytes.size());
-  if (begin > 0) return Look::skip(begin, FrameFault::noise);
+  if (begin > 0) {
+    // The LF of a CRLF is part of the sentence before it.
+    const bool line_end = bytes.substr(0, begin).find_first_not_of("\r\n") == std::string_view::npos;
+    return Look::skip(begin, line_end ? FrameFault::none : FrameFault::noise);
+  }
   const auto end = bytes.find_first_of("\r\n", scanned_);
   if (end == std::string_view::npos) {
     scanned_ = bytes.size();
