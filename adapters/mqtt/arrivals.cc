@@ -11,6 +11,7 @@ namespace trunkline::mqtt {
 namespace {
 
 constexpr std::chrono::seconds kLinePeriod{10};
+constexpr std::chrono::seconds kRefusalPeriod{60};
 constexpr std::size_t kMaxReplies = 10'000;
 
 Telemetry to_telemetry(const DeviceMap& device, const TopicMeaning& meaning, const Arrival& arrival) {
@@ -63,7 +64,7 @@ Arrivals::Arrivals(Place place, const std::vector<DeviceMap>& devices, const Top
       damaged_(metrics.metric("mqtt_damaged_total", "Messages with a topic or property that is no UTF-8")),
       retained_dropped_(metrics.metric("mqtt_retained_dropped_total", "Retained messages that the map does not want")),
       replies_dropped_(metrics.metric("mqtt_replies_dropped_total", "Command replies dropped because too many waited")),
-      refusal_lines_(kLinePeriod),
+      refusal_lines_(devices.size(), LogLimit(kRefusalPeriod)),
       unmapped_lines_(kLinePeriod),
       damaged_lines_(kLinePeriod) {}
 
@@ -84,7 +85,7 @@ void Arrivals::take(const Arrival& arrival) noexcept {
     case TopicRole::telemetry:
       // A retained message was said long ago and tells nothing about now.
       if (!arrival.retained) note_heard(meaning->device);
-      take_telemetry(devices_[meaning->device], *meaning, arrival);
+      take_telemetry(*meaning, arrival);
       return;
     case TopicRole::reply:
       if (arrival.retained) return;
@@ -133,7 +134,8 @@ void Arrivals::note_heard(std::size_t device) {
   if (!note.sign_of_life_sent.exchange(true)) events_.push(HeardAgain{device});
 }
 
-void Arrivals::take_telemetry(const DeviceMap& device, TopicMeaning& meaning, const Arrival& arrival) {
+void Arrivals::take_telemetry(TopicMeaning& meaning, const Arrival& arrival) {
+  const auto& device = devices_[meaning.device];
   messages_.add();
   if (arrival.retained && device.mqtt->retained == Retained::drop) {
     retained_dropped_.add();
@@ -145,7 +147,7 @@ void Arrivals::take_telemetry(const DeviceMap& device, TopicMeaning& meaning, co
       return;
     case ArrivalGate::Verdict::Kind::refused:
       refused_.add();
-      if (const auto more = refusal_lines_.allow(clock_.steady())) {
+      if (const auto more = refusal_lines_[meaning.device].allow(clock_.steady())) {
         log::warning("message_refused", {{"adapter", place_.adapter},
                                          {"device", device.id.text()},
                                          {"reason", verdict.reason},
