@@ -72,6 +72,22 @@ std::string safety_text(const json::object& safety) {
   return line + "\n";
 }
 
+// Where somebody speaks whom no map knows: the first few.
+std::string unknown_topics_text(const json::object& adapter) {
+  constexpr std::size_t kShown = 3;
+  const auto* topics = adapter.if_contains("unknown_topics");
+  if (topics == nullptr || !topics->is_array() || topics->as_array().empty()) return {};
+  std::string out = "         nobody's topics: ";
+  std::size_t shown = 0;
+  for (const auto& topic : topics->as_array()) {
+    if (shown == kShown) break;
+    if (!topic.is_string()) continue;
+    out += (shown++ == 0 ? "" : ", ") + plain(std::string_view(topic.as_string()));
+  }
+  if (topics->as_array().size() > kShown) out += ", and more (--json)";
+  return out + "; map them, or name them in mqtt.ignore\n";
+}
+
 std::string adapters_text(const json::object& status) {
   const auto* adapters = status.if_contains("adapters");
   if (adapters == nullptr || !adapters->is_array()) return {};
@@ -81,7 +97,7 @@ std::string adapters_text(const json::object& status) {
     if (adapter == nullptr) continue;
     out += "adapter  " + text(*adapter, "name") + (text(*adapter, "healthy") == "yes" ? " works" : " does not work");
     if (const auto detail = text(*adapter, "detail"); !detail.empty()) out += ": " + detail;
-    out += '\n';
+    out += '\n' + unknown_topics_text(*adapter);
   }
   return out;
 }

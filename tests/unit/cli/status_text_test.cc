@@ -42,6 +42,14 @@ TEST_CASE("an object of other shapes is shown as far as it goes", "[cli]") {
         "ok\nhub      opening since 12:00, next try in 0 s; away\n");
 }
 
+TEST_CASE("topics that nobody mapped are shown under their adapter, the first few of them", "[cli]") {
+  CHECK(render(R"({"verdict":"ok","adapters":[{"name":"mqtt","healthy":true,"unknown_topics":["a/b","c"]}]})") ==
+        "ok\nadapter  mqtt works\n         nobody's topics: a/b, c; map them, or name them in mqtt.ignore\n");
+  CHECK(render(R"({"verdict":"ok","adapters":[{"name":"mqtt","healthy":true,"unknown_topics":["1","2","3","4"]}]})") ==
+        "ok\nadapter  mqtt works\n         nobody's topics: 1, 2, 3, and more (--json); map them, or name them in "
+        "mqtt.ignore\n");
+}
+
 TEST_CASE("names cannot drive the terminal", "[cli]") {
   CHECK(render(R"({"verdict":"ok","reason":"\u001b[2J\n"})") == "ok: ?[2J?\n");
   TextTable table({"a", "b"});
