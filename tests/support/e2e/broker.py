@@ -13,9 +13,10 @@ WINDOW = 20
 
 
 class Broker:
-    """`access` says who may come in, `more` is put into its configuration as it stands."""
+    """`access` says who may come in, `more` is put into its configuration as it stands; `listeners` replaces the only
+    listener by what a function makes of the port."""
 
-    def __init__(self, scenario, name="mosquitto", access="allow_anonymous true", more=""):
+    def __init__(self, scenario, name="mosquitto", access="allow_anonymous true", more="", listeners=None):
         self.scenario = scenario
         self.name = name
         self.port = scenario.ports.take()
@@ -25,12 +26,12 @@ class Broker:
         self.state = os.path.join(scenario.folder, name)
         os.mkdir(self.state)
         self.config = os.path.join(scenario.folder, name + ".conf")
+        doors = listeners(self.port) if listeners else f"listener {self.port} 127.0.0.1\n{access}"
         with open(self.config, "w", encoding="utf-8") as file:
             # The settings of packaging/mosquitto/trunkline.conf, for one run on loopback.
             file.write(
                 f"""user {getpass.getuser()}
-listener {self.port} 127.0.0.1
-{access}
+{doors}
 persistence true
 persistence_location {self.state}/
 max_queued_messages 0

@@ -3,12 +3,13 @@
 
 import select
 import socket
+import ssl
 import struct
 
 from harness import SOON, Failure, expect
 from load import LoadDevice
 
-CONNACK, PUBLISH, PUBACK, SUBACK = 2, 3, 4, 9
+CONNACK, PUBLISH, PUBACK, SUBACK, DISCONNECT = 2, 3, 4, 9, 14
 
 
 def _text(value):
@@ -100,3 +101,86 @@ class MqttLoad(LoadDevice):
                 kind, _, body = packet
             self.acknowledge_to(min(unacknowledged) - 1 if unacknowledged else self.sent)
         self._socket.close()
+
+
+class Mqtt5:
+    """A plain MQTT 5 client that says exactly what it is told, bytes included; over TLS with `ca_file`."""
+
+    def __init__(self, port, client_id, user=None, password=None, ca_file=None):
+        self.link = socket.create_connection(("127.0.0.1", port), timeout=SOON)
+        if ca_file:
+            self.link = ssl.create_default_context(cafile=ca_file).wrap_socket(self.link, server_hostname="127.0.0.1")
+        self._buffer = bytearray()
+        self._id = 0
+        clean_start, with_login = 2, 0xC0
+        flags = clean_start | (with_login if user else 0)
+        body = _text("MQTT") + bytes([5, flags]) + struct.pack(">HB", 0, 0) + _text(client_id)
+        if user:
+            body += _text(user) + _text(password)
+        self.link.sendall(_packet(0x10, body))
+        kind, _, body = self.packet()
+        expect(kind == CONNACK and body[1] == 0, f"{client_id}: the broker refused the connection: {body!r}")
+
+    def packet(self):
+        """The next one, or Failure at the end of the connection."""
+        while True:
+            packet = take_packet(self._buffer)
+            if packet:
+                return packet
+            try:
+                data = self.link.recv(65536)
+            except (ConnectionResetError, ssl.SSLError):
+                data = b""
+            if not data:
+                raise Failure("the broker closed the connection")
+            self._buffer += data
+
+    def send_publish(self, topic, payload):
+        self._id = self._id % 65535 + 1
+        topic = topic.encode() if isinstance(topic, str) else topic
+        body = struct.pack(">H", len(topic)) + topic + struct.pack(">HB", self._id, 0) + payload
+        self.link.sendall(_packet(0x32, body))
+
+    def publish(self, topic, payload):
+        """The reason code of the broker's answer; nothing when it closed the connection instead."""
+        try:
+            self.send_publish(topic, payload)
+            while True:
+                kind, _, body = self.packet()
+                if kind == PUBACK:
+                    return body[2] if len(body) > 2 else 0
+                if kind == DISCONNECT:
+                    return None
+        except (Failure, OSError):
+            return None
+
+    def publish_all(self, messages, window=100):
+        """Pairs of topic and payload; returns when all are acknowledged."""
+        waiting = 0
+        for topic, payload in messages:
+            self.send_publish(topic, payload)
+            waiting += 1
+            while waiting >= window:
+                waiting -= self.packet()[0] == PUBACK
+        while waiting:
+            waiting -= self.packet()[0] == PUBACK
+
+    def subscribe(self, topic):
+        """The reason code of the broker's answer."""
+        self.link.sendall(_packet(0x82, struct.pack(">HB", 1, 0) + _text(topic) + bytes([1])))
+        while True:
+            kind, _, body = self.packet()
+            if kind == SUBACK:
+                return body[-1]
+
+    def nothing_comes(self, seconds):
+        """No PUBLISH in that time, and the connection stands."""
+        self.link.settimeout(seconds)
+        try:
+            while self.packet()[0] != PUBLISH:
+                pass
+            return False
+        except (TimeoutError, socket.timeout):
+            return True
+        finally:
+            self.link.settimeout(SOON)
