@@ -86,7 +86,7 @@ class CoapAdapter::Impl {
       if (listen.empty()) continue;
       auto server = coap::Server::open({listen, secure, settings_.cert, settings_.key, settings_.ca_file,
                                         settings_.max_sessions, settings_.max_handshakes, settings_.session_timeout},
-                                       *responder_);
+                                       *responder_, clock_);
       if (!server) return fail(server.error().in("coap"));
       (secure ? local_dtls_ : local_) = (*server)->local();
       servers_.push_back(std::move(*server));

@@ -58,6 +58,7 @@ struct Speaker {
   Peer peer;
   bool secure = false;        // over DTLS: `identity` is proven
   bool crowded = false;       // there are more peers than there should be
+  bool crowding = false;      // soon: nothing is kept for a peer until it acknowledges
   std::string_view identity;  // PSK identity or certificate name; empty: the session was resumed, we do not know
   std::string_view key;       // the pre-shared key that proved it; empty: a certificate did
 };

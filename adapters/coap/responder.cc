@@ -182,9 +182,10 @@ Response Responder::take(Device& device, std::size_t index, const Request& reque
   } else if (telemetry.content_type.empty()) {
     telemetry.content_type = kDefaultContentType;
   }
-  outstanding_.emplace(exchange, Outstanding{{Session(session), request.token, option_of(request.block1),
-                                              request.block2, request.confirmable, request.no_response, now},
-                                             index});
+  outstanding_.emplace(exchange,
+                       Outstanding{{Session(session), request.token, option_of(request.block1), request.block2,
+                                    request.confirmable && !speaker.crowding, request.no_response, now},
+                                   index});
   if (device.map().coap->piggyback) device.on_asked();
   submit_(exchange, std::move(telemetry));
   return {};

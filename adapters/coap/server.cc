@@ -2,22 +2,20 @@
 #include "adapters/coap/server.h"
 
 #include <coap3/coap.h>
-#include <netdb.h>
 #include <openssl/err.h>
 #include <openssl/ssl.h>
 #include <poll.h>
-#include <sys/socket.h>
-#include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
-#include <cstring>
 #include <unordered_map>
-#include <unordered_set>
 #include <utility>
 #include <vector>
 
 #include "adapters/coap/certificate_name.h"
+#include "adapters/coap/dtls_contexts.h"
+#include "adapters/coap/endpoint_socket.h"
+#include "adapters/coap/handshake_gate.h"
 #include "adapters/coap/request_reader.h"
 #include "gateway/base/crypto.h"
 #include "gateway/base/log.h"
@@ -32,36 +30,6 @@ void on_library_log(coap_log_t /*level*/, const char* message) {
   while (!text.empty() && text.back() == '\n') text.remove_suffix(1);
   // What a peer sent wrongly is not ours to warn about, and it can send it as often as it likes.
   log::debug("coap_library_said", {{"adapter", "coap"}, {"error", text}});
-}
-
-Result<coap_address_t> resolve(const std::string& listen) {
-  const auto endpoint = net::Endpoint::parse(listen);
-  if (!endpoint) return fail(endpoint.error());
-  addrinfo hints{};
-  hints.ai_socktype = SOCK_DGRAM;
-  hints.ai_flags = AI_PASSIVE | AI_NUMERICSERV;
-  addrinfo* found = nullptr;
-  const int error = ::getaddrinfo(endpoint->host.c_str(), std::to_string(endpoint->port).c_str(), &hints, &found);
-  if (error != 0) return fail(ErrorCode::not_found, listen + ": " + ::gai_strerror(error));
-  coap_address_t out;
-  coap_address_init(&out);
-  out.size = found->ai_addrlen;
-  std::memcpy(&out.addr, found->ai_addr, std::min<std::size_t>(found->ai_addrlen, sizeof out.addr));
-  ::freeaddrinfo(found);
-  return out;
-}
-
-// libcoap binds with SO_REUSEADDR, which on UDP lets two processes share a port and split the datagrams. A socket
-// without that option finds out.
-Result<void> check_free(const coap_address_t& address, const std::string& text) {
-  const int probe = ::socket(address.addr.sa.sa_family, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-  if (probe < 0) return fail(ErrorCode::unavailable, "listening on " + text + ": " + errno_text(errno));
-  const int bound = ::bind(probe, &address.addr.sa, address.size);
-  const int error = errno;
-  ::close(probe);
-  if (bound == 0) return {};
-  const auto code = error == EACCES ? ErrorCode::denied : ErrorCode::unavailable;
-  return fail(code, "listening on " + text + ": " + errno_text(error));
 }
 
 struct FreeContext {
@@ -81,17 +49,14 @@ Token token_of(const coap_pdu_t* pdu) {
   return out;
 }
 
-// A resumed session would skip the look at the key, which may be gone since: every one is proven anew.
-void forbid_resumption(SSL* ssl) {
-  SSL_set_options(ssl, SSL_OP_NO_TICKET);
-  auto* context = SSL_get_SSL_CTX(ssl);
-  SSL_CTX_set_options(context, SSL_OP_NO_TICKET);
-  SSL_CTX_set_session_cache_mode(context, SSL_SESS_CACHE_OFF);
-}
-
 class LibcoapServer final : public Server {
  public:
-  LibcoapServer(Options options, Handler& handler) : options_(std::move(options)), handler_(handler) {}
+  LibcoapServer(Options options, Handler& handler, const Clock& clock)
+      : options_(std::move(options)),
+        handler_(handler),
+        clock_(clock),
+        gate_(options_.max_handshakes, random_bytes(32)),
+        check_([this](std::string_view cookie) { return gate_.passed(cookie); }) {}
   ~LibcoapServer() override {
     // What is dropped with the context is no news.
     if (!context_) return;
@@ -109,11 +74,17 @@ class LibcoapServer final : public Server {
     const auto level = log::enabled(log::Level::debug) ? LOG_WARNING : LOG_EMERG;
     coap_set_log_level(level);
     coap_dtls_set_log_level(level);
-    context_.reset(coap_new_context(nullptr));
+    {
+      const DtlsContexts contexts;
+      context_.reset(coap_new_context(nullptr));
+      if (context_) contexts.configure(check_);
+    }
     if (!context_) return fail(ErrorCode::internal, "libcoap cannot make a context");
     coap_set_app_data(context_.get(), this);
-    coap_context_set_max_idle_sessions(context_.get(), options_.max_sessions);
-    coap_context_set_max_handshake_sessions(context_.get(), options_.max_handshakes);
+    // A plain peer that is quiet costs nothing to forget. Room stays for those to whom something is on its way.
+    coap_context_set_max_idle_sessions(context_.get(), options_.secure ? options_.max_sessions : idle_plain_sessions());
+    // The gate keeps the limit; libcoap's own one would keep everybody out.
+    coap_context_set_max_handshake_sessions(context_.get(), 4 * options_.max_handshakes);
     coap_context_set_session_timeout(
         context_.get(), static_cast<unsigned>(std::max<std::int64_t>(options_.session_timeout.count() / 1000, 1)));
     coap_register_nack_handler(context_.get(), on_nack);
@@ -136,6 +107,8 @@ class LibcoapServer final : public Server {
       return fail(ErrorCode::unavailable, "listening on " + text + ": " + errno_text(errno));
     }
     if (coap_context_get_coap_fd(context_.get()) < 0) return fail(ErrorCode::internal, "libcoap came without epoll");
+    socket_ = EndpointSocket::find(descriptor());
+    if (!socket_) return fail(ErrorCode::internal, "listening on " + text + ": its socket is not in /proc/self/fdinfo");
     return {};
   }
 
@@ -152,7 +125,9 @@ class LibcoapServer final : public Server {
     for (unsigned i = 0; i < datagrams; ++i) {
       pollfd ready{descriptor(), POLLIN, 0};
       if (::poll(&ready, 1, 0) <= 0) return;
+      if (options_.secure && !admit()) continue;
       coap_io_process(context_.get(), COAP_IO_NO_WAIT);
+      if (born_ != nullptr) bury_stillborn();
       for (const auto& session : std::exchange(ending_, {})) {
         coap_session_disconnected(session.get(), COAP_NACK_TLS_FAILED);
       }
@@ -173,13 +148,68 @@ class LibcoapServer final : public Server {
   }
 
   std::size_t sessions() const override { return sessions_; }
-  std::size_t handshakes() const override { return options_.secure ? sessions_ - connected_.size() : 0; }
+  std::size_t handshakes() const override { return gate_.handshakes(); }
 
   bool idle() const override { return coap_can_exit(context_.get()) != 0; }
 
  private:
   static LibcoapServer& self(const coap_session_t* session) {
     return *static_cast<LibcoapServer*>(coap_get_app_data(coap_session_get_context(session)));
+  }
+
+  [[nodiscard]] unsigned idle_plain_sessions() const { return std::max(options_.max_sessions / 4, 1U); }
+
+  // Looks at the next datagram before libcoap reads it; false: it is dealt with.
+  bool admit() {
+    const auto datagram = socket_->peek();
+    if (!datagram) return true;
+    const auto verdict = gate_.on_datagram(datagram->peer, datagram->bytes, clock_.steady());
+    if (verdict.end != nullptr) replace(static_cast<coap_session_t*>(verdict.end));
+    if (verdict.kind == HandshakeGate::Verdict::Kind::pass) return true;
+    socket_->discard(verdict.answer);
+    return false;
+  }
+
+  // Explicit nonce and check value (RFC 5288, 6655, 7905); a cipher without either is nothing that OpenSSL offers here.
+  static std::size_t least_record(coap_session_t* session) {
+    coap_tls_library_t library = COAP_TLS_LIBRARY_NOTLS;
+    const auto* ssl = static_cast<const SSL*>(coap_session_get_tls(session, &library));
+    const auto* cipher = ssl == nullptr ? nullptr : SSL_get_current_cipher(ssl);
+    if (cipher == nullptr) return HandshakeGate::kLeastRecord;
+    const std::string_view name = SSL_CIPHER_get_name(cipher);
+    const bool longer = name.find("GCM") != std::string_view::npos || name.ends_with("CCM");
+    return HandshakeGate::kLeastRecord + (longer ? 8 : 0);
+  }
+
+  // Ends a session whose peer begins anew. It is not told: what it would hear belongs to another life.
+  static void replace(coap_session_t* session) {
+    coap_tls_library_t library = COAP_TLS_LIBRARY_NOTLS;
+    if (auto* ssl = coap_session_get_tls(session, &library); ssl != nullptr) {
+      SSL_set_quiet_shutdown(static_cast<SSL*>(ssl), 1);
+    }
+    coap_session_disconnected(session, COAP_NACK_TLS_FAILED);
+  }
+
+  // A handshake that fails at its first message is freed by libcoap without a word.
+  void bury_stillborn() {
+    auto* session = std::exchange(born_, nullptr);
+    if (coap_session_get_by_peer(context_.get(), &born_peer_, born_interface_) != session) forget(session);
+  }
+
+  void remember(coap_session_t* session) {
+    ++sessions_;
+    if (!options_.secure) return;
+    born_ = session;
+    born_peer_ = *coap_session_get_addr_remote(session);
+    born_interface_ = coap_session_get_ifindex(session);
+    gate_.on_session(session, read_peer(&born_peer_), clock_.steady());
+  }
+
+  void forget(coap_session_t* session) {
+    if (sessions_ > 0) --sessions_;
+    if (born_ == session) born_ = nullptr;
+    gate_.on_gone(session);
+    certificates_.erase(session);
   }
 
   Result<void> set_credentials() {
@@ -205,10 +235,6 @@ class LibcoapServer final : public Server {
     pki.cert_chain_verify_depth = 3;
     pki.validate_cn_call_back = on_certificate;
     pki.cn_call_back_arg = this;
-    pki.additional_tls_setup_call_back = [](void* ssl, coap_dtls_pki_t* /*setup*/) {
-      if (ssl != nullptr) forbid_resumption(static_cast<SSL*>(ssl));
-      return 1;
-    };
     pki.pki_key.key_type = COAP_PKI_KEY_PEM;
     pki.pki_key.key.pem = {options_.ca_file.c_str(), options_.cert.c_str(), options_.key.c_str()};
     if (coap_context_set_pki(context_.get(), &pki) == 0) {
@@ -233,12 +259,8 @@ class LibcoapServer final : public Server {
     return fail(ErrorCode::invalid, std::move(wrong));
   }
 
-  static const coap_bin_const_t* on_identity(coap_bin_const_t* identity, coap_session_t* session, void* arg) {
+  static const coap_bin_const_t* on_identity(coap_bin_const_t* identity, coap_session_t* /*session*/, void* arg) {
     auto& server = *static_cast<LibcoapServer*>(arg);
-    coap_tls_library_t library = COAP_TLS_LIBRARY_NOTLS;
-    if (auto* ssl = coap_session_get_tls(session, &library); ssl != nullptr && library == COAP_TLS_LIBRARY_OPENSSL) {
-      forbid_resumption(static_cast<SSL*>(ssl));
-    }
     auto key = server.handler_.key_of(view(identity));
     if (!key) return nullptr;
     server.key_ = std::move(*key);  // libcoap copies it when this returns
@@ -263,6 +285,8 @@ class LibcoapServer final : public Server {
     out.peer = read_peer(coap_session_get_addr_remote(session));
     out.secure = options_.secure;
     out.crowded = sessions_ > options_.max_sessions;
+    // Beyond the idle ones, a quarter of the room is taken by peers that do not acknowledge.
+    out.crowding = !out.secure && sessions_ > options_.max_sessions / 2;
     if (!out.secure) return out;
     if (const auto certificate = certificates_.find(session); certificate != certificates_.end()) {
       out.identity = certificate->second;
@@ -306,19 +330,17 @@ class LibcoapServer final : public Server {
     auto& server = self(session);
     switch (event) {
       case COAP_EVENT_SERVER_SESSION_NEW:
-        ++server.sessions_;
+        server.remember(session);
         break;
       case COAP_EVENT_DTLS_CONNECTED:
-        server.connected_.insert(session);
+        server.gate_.on_connected(session, least_record(session));
         break;
       case COAP_EVENT_DTLS_CLOSED:
       case COAP_EVENT_DTLS_ERROR:
         server.handler_.on_closed(session);
         break;
       case COAP_EVENT_SERVER_SESSION_DEL:
-        if (server.sessions_ > 0) --server.sessions_;
-        server.connected_.erase(session);
-        server.certificates_.erase(session);
+        server.forget(session);
         break;
       default:
         break;
@@ -328,20 +350,26 @@ class LibcoapServer final : public Server {
 
   const Options options_;
   Handler& handler_;
+  const Clock& clock_;
   std::size_t sessions_ = 0;
-  std::unordered_set<const coap_session_t*> connected_;  // those whose handshake is done
+  HandshakeGate gate_;
+  const CookieCheck check_;
+  coap_session_t* born_ = nullptr;  // by the datagram at hand
+  coap_address_t born_peer_{};
+  int born_interface_ = 0;
   std::unordered_map<const coap_session_t*, std::string> certificates_;
   Secret key_;  // of the handshake at hand
   coap_bin_const_t key_view_{};
   std::unique_ptr<coap_context_t, FreeContext> context_;
   std::vector<Session> ending_;
   coap_endpoint_t* endpoint_ = nullptr;
+  std::optional<EndpointSocket> socket_;
 };
 
 }  // namespace
 
-Result<std::unique_ptr<Server>> Server::open(const Options& options, Handler& handler) {
-  auto out = std::make_unique<LibcoapServer>(options, handler);
+Result<std::unique_ptr<Server>> Server::open(const Options& options, Handler& handler, const Clock& clock) {
+  auto out = std::make_unique<LibcoapServer>(options, handler, clock);
   if (auto listening = out->listen(); !listening) return fail(listening.error());
   return out;
 }

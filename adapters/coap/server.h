@@ -46,8 +46,8 @@ class Server {
     Milliseconds session_timeout{300'000};
   };
 
-  // Fails with the address or file and the reason. The handler outlives the server.
-  static Result<std::unique_ptr<Server>> open(const Options& options, Handler& handler);
+  // Fails with the address or file and the reason. Handler and clock outlive the server.
+  static Result<std::unique_ptr<Server>> open(const Options& options, Handler& handler, const Clock& clock);
   virtual ~Server() = default;
 
   [[nodiscard]] virtual bool secure() const = 0;

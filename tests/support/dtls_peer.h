@@ -23,7 +23,9 @@ struct DtlsProof {
   std::string key;
   std::string certificate_file;
   std::string key_file;
-  bool tickets = false;  // offers to resume its last session
+  bool tickets = false;    // offers to resume its last session
+  std::uint16_t port = 0;  // its own
+  std::string suites{};    // instead of those that fit
 };
 
 // A CoAP device over DTLS 1.2, with OpenSSL and without libcoap. One thread.
@@ -38,7 +40,12 @@ class DtlsPeer {
     to.sin_port = htons(static_cast<std::uint16_t>(std::stoi(server.substr(colon + 1))));
     ::inet_pton(AF_INET, server.substr(0, colon).c_str(), &to.sin_addr);
     fd_ = ::socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-    if (fd_ < 0 || ::connect(fd_, reinterpret_cast<const sockaddr*>(&to), sizeof to) != 0) return;
+    sockaddr_in from{};
+    from.sin_family = AF_INET;
+    from.sin_port = htons(proof_.port);
+    from.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    if (fd_ < 0 || ::bind(fd_, reinterpret_cast<const sockaddr*>(&from), sizeof from) != 0) return;
+    if (::connect(fd_, reinterpret_cast<const sockaddr*>(&to), sizeof to) != 0) return;
     SSL_CTX_set_min_proto_version(context_.get(), DTLS1_2_VERSION);
     SSL_CTX_set_verify(context_.get(), SSL_VERIFY_NONE, nullptr);
     if (proof_.certificate_file.empty()) {
@@ -49,6 +56,7 @@ class DtlsPeer {
       SSL_CTX_use_certificate_file(context_.get(), proof_.certificate_file.c_str(), SSL_FILETYPE_PEM);
       SSL_CTX_use_PrivateKey_file(context_.get(), proof_.key_file.c_str(), SSL_FILETYPE_PEM);
     }
+    if (!proof_.suites.empty()) SSL_CTX_set_cipher_list(context_.get(), proof_.suites.c_str());
     if (!proof_.tickets) SSL_CTX_set_options(context_.get(), SSL_OP_NO_TICKET);
     ssl_.reset(SSL_new(context_.get()));
     SSL_set_app_data(ssl_.get(), this);
@@ -68,9 +76,18 @@ class DtlsPeer {
     if (fd_ >= 0) ::close(fd_);
   }
 
+  // Ends without a word, as a device that loses its power.
+  void vanish() { ok_ = false; }
+
   // The handshake was completed.
   [[nodiscard]] bool ok() const { return ok_; }
   [[nodiscard]] int fd() const { return fd_; }
+  [[nodiscard]] std::uint16_t port() const {
+    sockaddr_in local{};
+    socklen_t size = sizeof local;
+    ::getsockname(fd_, reinterpret_cast<sockaddr*>(&local), &size);
+    return ntohs(local.sin_port);
+  }
   [[nodiscard]] bool resumed() const { return SSL_session_reused(ssl_.get()) == 1; }
   [[nodiscard]] SSL_SESSION* session() const { return SSL_get1_session(ssl_.get()); }
 

@@ -1,0 +1,60 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "adapters/coap/dtls_contexts.h"
+
+#include <openssl/ssl.h>
+
+#include "gateway/base/check.h"
+
+namespace trunkline::coap {
+
+namespace {
+
+thread_local DtlsContexts* collecting = nullptr;
+
+// OpenSSL calls it for each context of the process; only those of a thread that collects count.
+void on_new(void* parent, void* /*value*/, CRYPTO_EX_DATA* /*all*/, int /*index*/, long /*number*/, void* /*pointer*/) {
+  DtlsContexts::on_made(parent);
+}
+
+int index() {
+  static const int value = SSL_CTX_get_ex_new_index(0, nullptr, on_new, nullptr, nullptr);
+  TRUNKLINE_CHECK(value >= 0, "OpenSSL has an index for us");
+  return value;
+}
+
+int refuse_to_generate(SSL* /*ssl*/, unsigned char* /*cookie*/, unsigned int* /*size*/) {
+  return 0;  // only what has passed with a cookie comes here
+}
+
+int verify(SSL* ssl, const unsigned char* cookie, unsigned int size) {
+  const auto* check = static_cast<const CookieCheck*>(SSL_CTX_get_ex_data(SSL_get_SSL_CTX(ssl), index()));
+  return (*check)({reinterpret_cast<const char*>(cookie), size}) ? 1 : 0;
+}
+
+}  // namespace
+
+DtlsContexts::DtlsContexts() : outer_(collecting) {
+  index();
+  collecting = this;
+}
+
+DtlsContexts::~DtlsContexts() {
+  collecting = outer_;
+}
+
+void DtlsContexts::on_made(void* context) {
+  if (collecting != nullptr) collecting->made_.push_back(static_cast<SSL_CTX*>(context));
+}
+
+void DtlsContexts::configure(const CookieCheck& check) const {
+  TRUNKLINE_CHECK(!made_.empty(), "libcoap has made its contexts");
+  for (auto* context : made_) {
+    SSL_CTX_set_options(context, SSL_OP_NO_TICKET);
+    SSL_CTX_set_session_cache_mode(context, SSL_SESS_CACHE_OFF);
+    SSL_CTX_set_ex_data(context, index(), const_cast<CookieCheck*>(&check));
+    SSL_CTX_set_cookie_generate_cb(context, refuse_to_generate);
+    SSL_CTX_set_cookie_verify_cb(context, verify);
+  }
+}
+
+}  // namespace trunkline::coap
