@@ -154,7 +154,7 @@ std::optional<CoapPush> parse_push(std::string_view url) {
 
 // How its commands reach it: it observes, they ride on the answers to its telemetry, or they are pushed to its server.
 void read_coap_way(TableReader& reader, const DeviceDraft& draft, CoapMap& coap) {
-  if (auto piggyback = reader.boolean("piggyback")) coap.piggyback = *piggyback;
+  if (auto piggyback = reader.flag("piggyback")) coap.piggyback = *piggyback;
   if (auto url = reader.text("push")) {
     const auto filled = Template::parse(url->value, {"device"});
     coap.push = filled ? parse_push(filled->fill({{"device", draft.map.id.text()}})) : std::nullopt;

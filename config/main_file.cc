@@ -54,15 +54,15 @@ void read_hub(TableReader& root, MainFile& main) {
     hub.ca_file = file->value;
     main.files.push_back({"hub.ca_file", file->value, root.findings().place(file->mark)});
   }
-  if (auto life = reader.duration("token_lifetime", Milliseconds(30'000), Milliseconds(86'400'000))) {
+  if (auto life = reader.duration("token_lifetime")) {
     hub.token_lifetime = *life;
   }
-  if (auto rate = reader.rate("attach_rate", 10'000)) hub.attach_rate = *rate;
-  if (auto when = reader.choice("attach", {"needed", "start"})) {
+  if (auto rate = reader.rate("attach_rate")) hub.attach_rate = *rate;
+  if (auto when = reader.choice("attach")) {
     hub.attach = when->value == "start" ? Attach::start : Attach::needed;
   }
-  if (auto rate = reader.rate("send_rate", 1'000'000)) hub.send_rate = *rate;
-  if (auto most = reader.integer("max_devices_per_connection", 1, 1000)) {
+  if (auto rate = reader.rate("send_rate")) hub.send_rate = *rate;
+  if (auto most = reader.integer("max_devices_per_connection")) {
     hub.max_devices_per_connection = static_cast<unsigned>(*most);
   }
   reader.not_yet_except("transport", "amqps");
@@ -87,14 +87,14 @@ void read_spool(TableReader& root, MainFile& main) {
   if (auto directory = reader.path("directory")) spool.directory = directory->value;
   if (auto durability = read_durability(reader)) spool.durability = *durability;
   // Below this the journal and one message of the largest size leave no room.
-  if (auto most = reader.size("max_bytes", 1024 * 1024, 1ULL << 40)) spool.max_bytes = *most;
-  if (auto most = reader.integer("max_messages", 1, 1'000'000'000)) {
+  if (auto most = reader.size("max_bytes")) spool.max_bytes = *most;
+  if (auto most = reader.integer("max_messages")) {
     spool.max_messages = static_cast<std::uint64_t>(*most);
   }
-  if (auto most = reader.duration("max_age", kShortestAge, kLongestAge)) spool.max_age = *most;
+  if (auto most = reader.duration("max_age")) spool.max_age = *most;
   if (auto share = reader.percent("device_share")) spool.device_share = *share;
-  if (auto delay = reader.duration("commit_delay", Milliseconds(0), Milliseconds(60'000))) spool.commit_delay = *delay;
-  if (auto flush = reader.duration("ledger_flush", Milliseconds(100), Milliseconds(3'600'000))) {
+  if (auto delay = reader.duration("commit_delay")) spool.commit_delay = *delay;
+  if (auto flush = reader.duration("ledger_flush")) {
     spool.ledger_flush = *flush;
   }
   reader.finish();
@@ -137,7 +137,7 @@ void read_log(TableReader& root, MainFile& main) {
   const auto* entry = root.table("log");
   if (entry == nullptr) return;
   TableReader reader(*entry->value.table(), entry->value.mark, "log", root.findings());
-  if (auto level = reader.choice("level", {"debug", "info", "warning", "error"})) {
+  if (auto level = reader.choice("level")) {
     main.settings.log_level = level->value;
   }
   reader.finish();

@@ -45,7 +45,7 @@ void read_broker(TableReader& reader, const Found<std::string>& url, Mqtt& mqtt)
 // For a test bench; each is said every time that the configuration is read.
 void read_verification(TableReader& reader, Mqtt& mqtt) {
   const auto read = [&](const char* name, bool& value, const char* what) {
-    const auto wanted = reader.boolean(name);
+    const auto wanted = reader.flag(name);
     if (!wanted) return;
     value = *wanted;
     const auto mark = reader.find(name)->value.mark;
@@ -104,7 +104,7 @@ void read_one_mqtt(const Table& table, Mark mark, TableReader& root, MainFile& m
   } else if (cert && !mqtt.tls) {
     reader.findings().warning(cert->mark, "mqtt.cert has no effect with mqtt://; write mqtts:// for TLS");
   }
-  if (const auto version = reader.choice("version", {"5", "3.1.1"})) mqtt.version = version->value;
+  if (const auto version = reader.choice("version")) mqtt.version = version->value;
   if (auto id = reader.text("client_id")) {
     if (id->value.size() > 256 || id->value.find('\0') != std::string::npos) {
       reader.findings().problem(id->mark, "mqtt.client_id is too long or has U+0000; write at most 256 bytes");
@@ -113,7 +113,7 @@ void read_one_mqtt(const Table& table, Mark mark, TableReader& root, MainFile& m
     }
   }
   // MQTT 5 section 3.1.2.10: a 16-bit number of seconds.
-  if (auto alive = reader.duration("keep_alive", Milliseconds(1000), Milliseconds(65'535'000))) {
+  if (auto alive = reader.duration("keep_alive")) {
     mqtt.keep_alive = *alive;
     if (alive->count() % 1000 != 0) {
       reader.findings().problem(reader.find("keep_alive")->value.mark, "mqtt.keep_alive must be whole seconds");
@@ -220,14 +220,14 @@ void read_coap(TableReader& root, MainFile& main) {
     }
   }
   read_coap_files(reader, main, coap);
-  if (auto wait = reader.duration("command_wait", Milliseconds(0), Milliseconds(30'000))) coap.command_wait = *wait;
-  if (auto idle = reader.duration("session_timeout", Milliseconds(10'000), Milliseconds(86'400'000))) {
+  if (auto wait = reader.duration("command_wait")) coap.command_wait = *wait;
+  if (auto idle = reader.duration("session_timeout")) {
     coap.session_timeout = *idle;
   }
-  if (auto most = reader.size("max_body", 1024, 256 * 1024)) coap.max_body = *most;
-  if (auto most = reader.integer("max_sessions", 1, 100'000)) coap.max_sessions = static_cast<unsigned>(*most);
-  if (auto most = reader.integer("max_handshakes", 1, 100'000)) coap.max_handshakes = static_cast<unsigned>(*most);
-  if (auto rate = reader.rate("peer_rate", 1'000'000)) coap.peer_rate = *rate;
+  if (auto most = reader.size("max_body")) coap.max_body = *most;
+  if (auto most = reader.integer("max_sessions")) coap.max_sessions = static_cast<unsigned>(*most);
+  if (auto most = reader.integer("max_handshakes")) coap.max_handshakes = static_cast<unsigned>(*most);
+  if (auto rate = reader.rate("peer_rate")) coap.peer_rate = *rate;
   coap.durability = read_durability(reader);
   reader.finish();
 }
@@ -241,7 +241,7 @@ void read_tcp(TableReader& root, MainFile& main) {
 }
 
 std::optional<Durability> read_durability(TableReader& reader) {
-  const auto written = reader.choice("durability", {"power", "process"});
+  const auto written = reader.choice("durability");
   if (!written) return std::nullopt;
   return written->value == "process" ? Durability::process : Durability::power;
 }

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <charconv>
 
+#include "config/options.h"
 #include "config/suggest.h"
 #include "config/units.h"
 
@@ -69,15 +70,14 @@ std::optional<Found<std::string>> TableReader::path(std::string_view name) {
   return found;
 }
 
-std::optional<Found<std::string>> TableReader::choice(std::string_view name,
-                                                      std::initializer_list<std::string_view> values) {
+std::optional<Found<std::string>> TableReader::choice(std::string_view name, std::span<const std::string_view> values) {
   auto found = text(name);
   if (!found) return std::nullopt;
   if (std::find(values.begin(), values.end(), found->value) != values.end()) return found;
   std::string known;
   for (const auto value : values) known += (known.empty() ? "" : ", ") + quoted(value);
   auto message = name_of(name) + " is " + quoted(found->value) + "; write one of " + known;
-  if (const auto meant = nearest(found->value, std::span(values.begin(), values.size()))) {
+  if (const auto meant = nearest(found->value, values)) {
     message += " (did you mean " + quoted(*meant) + "?)";
   }
   findings_.problem(found->mark, std::move(message));
@@ -244,6 +244,29 @@ std::optional<double> TableReader::rate(std::string_view name, double high) {
     return std::nullopt;
   }
   return *value;
+}
+
+std::optional<Found<std::string>> TableReader::choice(std::string_view name) {
+  return choice(name, std::span<const std::string_view>(option(path_, name).choices));
+}
+
+std::optional<std::int64_t> TableReader::integer(std::string_view name) {
+  const auto& one = option(path_, name);
+  return integer(name, one.low, one.high);
+}
+
+std::optional<Milliseconds> TableReader::duration(std::string_view name) {
+  const auto& one = option(path_, name);
+  return duration(name, Milliseconds(one.low), Milliseconds(one.high));
+}
+
+std::optional<std::uint64_t> TableReader::size(std::string_view name) {
+  const auto& one = option(path_, name);
+  return size(name, static_cast<std::uint64_t>(one.low), static_cast<std::uint64_t>(one.high));
+}
+
+std::optional<double> TableReader::rate(std::string_view name) {
+  return rate(name, static_cast<double>(option(path_, name).high));
 }
 
 const Entry* TableReader::table(std::string_view name) {

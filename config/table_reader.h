@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <initializer_list>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -53,7 +54,9 @@ class TableReader {
   std::optional<Found<std::string>> text(std::string_view name);  // never empty
   std::optional<Found<std::string>> required_text(std::string_view name);
   std::optional<Found<std::string>> path(std::string_view name);  // absolute, without U+0000
-  std::optional<Found<std::string>> choice(std::string_view name, std::initializer_list<std::string_view> values);
+  std::optional<Found<std::string>> choice(std::string_view name, std::initializer_list<std::string_view> values) {
+    return choice(name, std::span(values.begin(), values.size()));
+  }
   std::optional<bool> flag(std::string_view name);
   std::optional<double> number(std::string_view name, double low, double high);
   std::vector<Found<std::string>> texts(std::string_view name);  // one text, or an array of them; none of them empty
@@ -64,6 +67,13 @@ class TableReader {
   std::optional<unsigned> percent(std::string_view name);  // "1%" to "100%"
   std::optional<double> rate(std::string_view name, double high);
   const Entry* table(std::string_view name);
+
+  // The same for an option of trunkline.toml, whose values the table of options says (options.h).
+  std::optional<Found<std::string>> choice(std::string_view name);
+  std::optional<std::int64_t> integer(std::string_view name);
+  std::optional<Milliseconds> duration(std::string_view name);
+  std::optional<std::uint64_t> size(std::string_view name);
+  std::optional<double> rate(std::string_view name);
 
   // Options that exist on paper but not in this version: refused where they stand, unless they say what happens anyway.
   void not_yet(std::initializer_list<std::string_view> names);
@@ -76,6 +86,7 @@ class TableReader {
   [[nodiscard]] Findings& findings() { return findings_; }
 
  private:
+  std::optional<Found<std::string>> choice(std::string_view name, std::span<const std::string_view> values);
   const std::string* text_of(const Entry& entry, std::string_view example);
   std::optional<std::string_view> with_unit(std::string_view name, Mark& mark, std::string_view example);
 

@@ -135,6 +135,11 @@ int parse_and_run(int argc, char** argv, const Streams& streams) {
   add_config(*check, arguments);
   add_json(*check, arguments);
   check->add_flag("--live", arguments.live, "Also try each MQTT broker: does it keep what the promise needs");
+  auto* config = app.add_subcommand("config", "The configuration: print what holds, or every option there is");
+  config->require_subcommand(1);
+  add_config(*config->add_subcommand("print", "What holds, as TOML"), arguments);
+  config->add_subcommand("options", "Every option with its default, as Markdown");
+  config->add_subcommand("manual", "The same as a manual page");
   auto* status = app.add_subcommand("status", "Is the data safe, is every device alive, what to do now");
   add_config(*status, arguments);
   add_json(*status, arguments);
@@ -148,6 +153,9 @@ int parse_and_run(int argc, char** argv, const Streams& streams) {
   cli::wipe_key_arguments(argc, argv);
   const auto* chosen = app.get_subcommands().front();
   if (chosen == check) return cli::check(arguments.place, arguments.json, arguments.live, streams);
+  if (chosen == config) {
+    return cli::config_text(arguments.place, config->get_subcommands().front()->get_name(), streams);
+  }
   if (chosen == status) return cli::status(arguments.place, arguments.json, streams);
   if (chosen->get_name() == "ledger") {
     return cli::ledger(arguments.place, arguments.letters.device, arguments.since, arguments.json, streams);

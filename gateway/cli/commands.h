@@ -27,6 +27,9 @@ struct Place {
 int check(const Place& place, bool json, bool live, const Streams& streams);
 int status(const Place& place, bool json, const Streams& streams);
 
+// "print": what holds, as TOML; "options" and "manual": every option, as Markdown and as a manual page.
+int config_text(const Place& place, const std::string& what, const Streams& streams);
+
 int ledger(const Place& place, const std::string& device, const std::string& since, bool json, const Streams& streams);
 int spool(const Place& place, bool json, const Streams& streams);
 

@@ -34,6 +34,17 @@ inline std::string read_source(const std::string& name) {
   return text.str();
 }
 
+// The reference with its commented options switched on: "#key = …" and "#[table]".
+inline std::string with_every_option(const std::string& text) {
+  std::istringstream in(text);
+  std::string out, line;
+  while (std::getline(in, line)) {
+    const bool option = line.size() > 1 && line[0] == '#' && (line[1] == '[' || (line[1] >= 'a' && line[1] <= 'z'));
+    out += (option ? line.substr(1) : line) + "\n";
+  }
+  return out;
+}
+
 inline const std::string kHub = "[hub]\nhost = \"h.example.net\"\n";
 
 }  // namespace trunkline::config

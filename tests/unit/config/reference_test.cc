@@ -11,17 +11,6 @@
 namespace trunkline::config {
 namespace {
 
-// The reference with its commented options switched on: "#key = …" and "#[table]".
-std::string with_every_option(const std::string& text) {
-  std::istringstream in(text);
-  std::string out, line;
-  while (std::getline(in, line)) {
-    const bool option = line.size() > 1 && line[0] == '#' && (line[1] == '[' || (line[1] >= 'a' && line[1] <= 'z'));
-    out += (option ? line.substr(1) : line) + "\n";
-  }
-  return out;
-}
-
 std::vector<SourceFile> examples() {
   std::vector<SourceFile> files;
   for (const auto& entry :
