@@ -35,9 +35,10 @@ class IdentityStore {
   virtual Result<std::vector<Identity>> all() const = 0;  // ordered by id
 };
 
-// Opens or creates the SQLite file with mode 0600. Keys are sealed with AES-256-GCM under the key in `key_file` (made
-// with mode 0600 when the store is created), the device id as associated data. Fails without touching anything: a key
-// that does not fit, a damaged or newer file, wrong permissions (world- or group-readable key).
+// Opens or creates the SQLite file with mode 0600. Keys are sealed with AES-256-GCM under the key in `key_file` (empty:
+// "<file>.key"; made with mode 0600 when the store is created) or in systemd's credential "sealing-key", the device id
+// as associated data. Fails without touching anything: a key that does not fit, a damaged or newer file, wrong
+// permissions (world- or group-readable key).
 Result<std::unique_ptr<IdentityStore>> open_store(const std::string& file, const std::string& key_file);
 
 }  // namespace trunkline::identity

@@ -7,6 +7,8 @@
 
 #include <array>
 #include <cerrno>
+#include <cstdlib>
+#include <utility>
 
 #include "gateway/base/crypto.h"
 #include "gateway/base/encoding.h"
@@ -68,13 +70,24 @@ Result<void> adopt_folder_owner(int descriptor, const std::string& file) {
   return {};
 }
 
-Result<Secret> read_sealing_key(const std::string& file) {
+SealingKeyPlace sealing_key_place(const std::string& store, const std::string& key_file) {
+  if (const char* folder = std::getenv("CREDENTIALS_DIRECTORY"); folder != nullptr && *folder == '/') {
+    auto credential = std::string(folder) + "/sealing-key";
+    if (access(credential.c_str(), F_OK) == 0) return {std::move(credential), true};
+  }
+  return {key_file.empty() ? store + ".key" : key_file, false};
+}
+
+Result<Secret> read_sealing_key(const SealingKeyPlace& place) {
+  const auto& file = place.file;
   const Descriptor descriptor(open(file.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));
   if (descriptor.get() < 0) return errno_failure("cannot read the sealing key", file, errno);
   struct stat status {};
   if (fstat(descriptor.get(), &status) != 0) return errno_failure("cannot read the sealing key", file, errno);
   if (!S_ISREG(status.st_mode)) return fail(ErrorCode::corrupt, "the sealing key " + file + ": no regular file");
-  if (auto good = check_private("the sealing key", file, status.st_mode); !good) return fail(good.error());
+  if (!place.credential) {
+    if (auto good = check_private("the sealing key", file, status.st_mode); !good) return fail(good.error());
+  }
   std::array<char, 64> buffer{};
   const auto count = read(descriptor.get(), buffer.data(), buffer.size());
   if (count < 0) return errno_failure("cannot read the sealing key", file, errno);
@@ -112,7 +125,7 @@ Result<Secret> create_sealing_key(const std::string& file) {
   if (folder.get() < 0 || fsync(folder.get()) != 0) {
     return errno_failure("cannot sync the folder of the sealing key", file, errno);
   }
-  return read_sealing_key(file);
+  return read_sealing_key({file});
 }
 
 }  // namespace trunkline::identity

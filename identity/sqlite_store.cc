@@ -309,12 +309,12 @@ Result<void> check_database(sqlite3* database, const std::string& file, const Se
 }  // namespace
 
 Result<std::unique_ptr<IdentityStore>> open_store(const std::string& file, const std::string& key_file) {
-  const auto key_name = key_file.empty() ? file + ".key" : key_file;
+  const auto place = sealing_key_place(file, key_file);
   // The key first: a store that cannot be sealed is not begun.
   struct stat status {};
   const bool fresh = stat(file.c_str(), &status) != 0 ? errno == ENOENT : status.st_size == 0;
-  auto key = read_sealing_key(key_name);
-  if (!key && key.error().code == ErrorCode::not_found && fresh) key = create_sealing_key(key_name);
+  auto key = read_sealing_key(place);
+  if (!key && key.error().code == ErrorCode::not_found && fresh) key = create_sealing_key(place.file);
   if (!key) return fail(key.error());
   const Seal seal(std::move(*key));
 

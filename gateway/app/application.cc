@@ -58,10 +58,6 @@ log::Level level_of(const std::string& name) {
   return log::Level::info;
 }
 
-std::string key_file_of(const config::Identity& identity) {
-  return identity.key_file.empty() ? identity.store + ".key" : identity.key_file;
-}
-
 // Members are declared in start order, so destruction is the reverse.
 class Application final : private ops::Control {
  public:
@@ -402,10 +398,12 @@ int run(const std::string& config_file) {
   ::setrlimit(RLIMIT_CORE, &none);
   std::signal(SIGPIPE, SIG_IGN);
 
-  auto identities = identity::open_store(loaded.settings.identity.store, key_file_of(loaded.settings.identity));
+  auto identities = identity::open_store(loaded.settings.identity.store, loaded.settings.identity.key_file);
   if (!identities) {
     std::cerr << "trunkline: identity store: " << identities.error().message << '\n';
-    return 1;
+    // A wrong key or a damaged store is for the operator, as a wrong configuration is; starting again does not help.
+    const auto code = identities.error().code;
+    return code == ErrorCode::denied || code == ErrorCode::corrupt || code == ErrorCode::not_found ? 2 : 1;
   }
   auto spool = Spool::open(app::spool_options(loaded.settings));
   if (!spool) {

@@ -99,6 +99,25 @@ TEST_CASE("both files are for their owner alone and hold no key in the clear", "
   CHECK(files == 2);
 }
 
+TEST_CASE("systemd's credential is the sealing key, whatever the key file says", "[identity][S-01]") {
+  const Folder folder;
+  REQUIRE(folder.open()->add(identity("a")));
+  const auto credential = folder.path / "sealing-key";
+  fs::rename(folder.key, credential);
+  // As systemd leaves it where access is given by ACL: the mode's group bits are its mask.
+  REQUIRE(chmod(credential.c_str(), 0440) == 0);
+  REQUIRE(setenv("CREDENTIALS_DIRECTORY", folder.path.c_str(), 1) == 0);
+  const auto with = open_store(folder.store, "/nonexistent/key");
+  const auto other = folder.path.string() + "/other.db";
+  const auto fresh = open_store(other, "");
+  REQUIRE(unsetenv("CREDENTIALS_DIRECTORY") == 0);
+  REQUIRE(with);
+  CHECK((*with)->all().value().size() == 1);
+  REQUIRE(fresh);
+  CHECK(!fs::exists(other + ".key"));
+  CHECK(!open_store(folder.store, credential));  // without systemd its mode counts
+}
+
 TEST_CASE("a device is added once, and only a known one is changed", "[identity]") {
   const Folder folder;
   const auto store = folder.open();
