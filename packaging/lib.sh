@@ -13,6 +13,7 @@ readonly BUILD_PACKAGES=(
 )
 readonly DEVICE_PACKAGES=(mosquitto mosquitto-clients libcoap3-bin netcat-openbsd python3)
 readonly TEST_PACKAGES=(catch2 sqlite3 procps openssl libmbedtls-dev)
+readonly PACKAGING_PACKAGES=(dpkg-dev debhelper fakeroot git lintian)
 
 started=$SECONDS
 step_number=0
