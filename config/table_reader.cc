@@ -203,16 +203,6 @@ std::optional<std::uint64_t> TableReader::size(std::string_view name, std::uint6
   return *value;
 }
 
-std::optional<bool> TableReader::boolean(std::string_view name) {
-  const auto* entry = find(name);
-  if (entry == nullptr) return std::nullopt;
-  const auto* value = std::get_if<bool>(&entry->value.value);
-  if (value != nullptr) return *value;
-  findings_.problem(entry->value.mark, name_of(name) + " is " + std::string(entry->value.type_name()) +
-                                           "; write true or false, without quotes");
-  return std::nullopt;
-}
-
 std::optional<unsigned> TableReader::percent(std::string_view name) {
   Mark mark;
   const auto text = with_unit(name, mark, "\"10%\"");

@@ -63,7 +63,6 @@ class TableReader {
   std::optional<std::int64_t> integer(std::string_view name, std::int64_t low, std::int64_t high);
   std::optional<Milliseconds> duration(std::string_view name, Milliseconds low, Milliseconds high);
   std::optional<std::uint64_t> size(std::string_view name, std::uint64_t low, std::uint64_t high);
-  std::optional<bool> boolean(std::string_view name);
   std::optional<unsigned> percent(std::string_view name);  // "1%" to "100%"
   std::optional<double> rate(std::string_view name, double high);
   const Entry* table(std::string_view name);
