@@ -17,7 +17,12 @@ Look JsonScanner::look(std::string_view bytes) {
   }
   while (at_ < bytes.size()) {
     if (!take(bytes[at_])) {
-      const auto gone = std::max<std::size_t>(at_, 1);
+      // The rest of an over-long document breaks off here, and this may begin the next one.
+      if (at_ == 0) {
+        forget();
+        return look(bytes);
+      }
+      const auto gone = at_;
       const auto fault = dropping_ ? FrameFault::none : FrameFault::malformed;
       forget();
       return Look::skip(gone, fault);

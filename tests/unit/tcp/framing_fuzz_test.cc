@@ -35,3 +35,8 @@ TEST_CASE("whatever comes, every framing gives the same messages wherever the st
     }
   }
 }
+
+TEST_CASE("what the framing fuzzer once found gives the same messages wherever the stream is cut") {
+  // An over-long JSON document that breaks off where the next one begins.
+  CHECK(test::framing_agrees("\x0b\x03 {" + std::string(65, '\xff') + ":{{}"));
+}
