@@ -96,6 +96,8 @@ class Application final : private ops::Control {
     out.attach_rate = settings_.hub.attach_rate;
     out.send_rate = settings_.hub.send_rate;
     out.attach_at_start = settings_.hub.attach == config::Attach::start;
+    // As installed there is nobody to speak for, and perhaps no hub to speak to.
+    out.trunk.keep_first = !settings_.devices.empty();
     out.trunk.max_devices = settings_.hub.max_devices_per_connection;
     return out;
   }
@@ -354,7 +356,8 @@ void Application::alive(std::function<void(bool, std::string)> done) {
 
 void Application::ready(std::function<void(bool, std::string)> done) {
   look([this, done = std::move(done)](const Snapshot& snapshot) {
-    const bool open = snapshot.uplink && snapshot.uplink->connected();
+    const bool idle = snapshot.uplink && snapshot.uplink->devices.empty();
+    const bool open = snapshot.uplink && (idle || snapshot.uplink->connected());
     const auto verdict = judge(snapshot, settings_);
     done(open && verdict.level != Verdict::Level::failed, verdict.reason);
   });

@@ -111,6 +111,12 @@ Verdict judge(const Snapshot& snapshot, const config::Settings& settings) {
     return {Level::degraded, "the spool is full: devices are held back",
             "see why the hub does not take messages (hub and devices below), or raise spool.max_bytes"};
   }
+  if (snapshot.used_bytes >= snapshot.room_bytes / 100 * 80) {
+    return {
+        Level::degraded, "the spool is " + std::to_string(snapshot.used_bytes * 100 / snapshot.room_bytes) + " % full",
+        "see why the hub does not take messages (hub and devices below; \"trunkline spool\" says when it is full), or "
+        "raise spool.max_bytes"};
+  }
   for (const auto& adapter : snapshot.adapters) {
     if (!adapter.healthy)
       return {Level::degraded, adapter.name + ": " + adapter.detail, "bring that side back; trunkline keeps trying"};
@@ -126,6 +132,12 @@ Verdict judge(const Snapshot& snapshot, const config::Settings& settings) {
             "set the clock (timedatectl; chronyc or systemd-timesyncd keep it so): the hub refuses tokens with a wrong "
             "time"};
   }
+  if (uplink.devices.empty()) {
+    const auto folder = settings.file.substr(0, settings.file.rfind('/') + 1) + "devices.d";
+    return {Level::ok, "no devices yet",
+            "write a device map into " + folder +
+                ", give it its key with \"trunkline identity add ID --key-file F\", then restart trunkline"};
+  }
   if (!uplink.connected()) {
     const auto* one = worst(uplink);
     const std::string which = uplink.connections.size() > 1 ? "one of the connections" : "no connection";
@@ -133,6 +145,11 @@ Verdict judge(const Snapshot& snapshot, const config::Settings& settings) {
             which + " to " + settings.hub.host + (uplink.connections.size() > 1 ? " is not open" : "") +
                 (one == nullptr || one->fault.empty() ? "" : ": " + one->fault),
             "check network and hub; messages are kept in the spool meanwhile"};
+  }
+  if (uplink.throttled) {
+    return {
+        Level::degraded, "the hub throttles: it takes less than devices send, messages wait in the spool",
+        "nothing is lost; if it stays so, raise the hub's units or lower what devices send (see their ACCEPTED below)"};
   }
   const auto bad = std::count_if(uplink.devices.begin(), uplink.devices.end(), in_trouble);
   if (bad > 0) {

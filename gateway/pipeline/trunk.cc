@@ -33,7 +33,7 @@ Trunk::Connection& Trunk::make() {
 }
 
 bool Trunk::wanted(const Connection& connection) const {
-  return !stopping_ && (connection.slot.value == 0 || connection.devices > 0);
+  return !stopping_ && ((connection.slot.value == 0 && options_.keep_first) || connection.devices > 0);
 }
 
 bool Trunk::has_room(const Connection& connection) const {

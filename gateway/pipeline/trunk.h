@@ -13,13 +13,15 @@
 namespace trunkline {
 
 // The connections to the hub: when each is opened, ended and opened again, and which devices are on which. One is the
-// normal case and always wanted. A further one is opened when no other has room: the hub counts every identity that was
-// ever authorised on a connection, so leaving one frees nothing until it is renewed. Pure: the owner passes events on,
-// calls tick and obeys its deadline. Part of the multiplexer.
+// normal case and wanted from the start. A further one is opened when no other has room: the hub counts every identity
+// that was ever authorised on a connection, so leaving one frees nothing until it is renewed. Pure: the owner passes
+// events on, calls tick and obeys its deadline. Part of the multiplexer.
 class Trunk {
  public:
   struct Options {
     unsigned max_devices = 990;  // ever authorised on one connection; the hub refuses beyond 1000
+    bool keep_first =
+        true;  // open one connection whether or not a device needs it, so that the hub is known to be there
     Backoff::Limits reconnect{Milliseconds(100), Milliseconds(500), Milliseconds(30'000)};
     Milliseconds spare_after{60'000};  // a further connection that no device needs is closed
     Milliseconds quiet{10'000};        // a worn connection is renewed after so long without traffic
