@@ -230,6 +230,7 @@ Result<void> Application::start() {
     if (!http) return fail(http.error());
     http_ = std::move(*http);
   }
+  store_thread_.on_removed([this](std::vector<Removal> removed) { hub_.on_removed(std::move(removed)); });
   store_thread_.on_damaged([this] {
     // A new start sets the file aside; until then nothing would be acknowledged.
     damaged_ = true;

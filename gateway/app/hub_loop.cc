@@ -106,11 +106,20 @@ void HubLoop::status(std::function<void(const Status&)> done) {
 
 void HubLoop::drain() {
   multiplexer_.set_time(parts_.clock.steady());
+  // What the store says it removed was offered before, so it is taken first and passed on last.
+  answers_.take(taken_answers_);
   parts_.live.take(live_);
   for (auto& message : live_.messages) multiplexer_.offer(std::move(message));
   for (const auto& [device, newest] : live_.missed) multiplexer_.missed(device, newest);
-  answers_.take(taken_answers_);
-  for (auto& answer : taken_answers_) multiplexer_.on_batch(std::move(answer));
+  for (auto& word : taken_answers_) {
+    if (auto* answer = std::get_if<ReadAnswer>(&word)) {
+      multiplexer_.on_batch(std::move(*answer));
+    } else {
+      for (const auto& [device, position, why] : std::get<std::vector<Removal>>(word)) {
+        multiplexer_.forget(device, position);
+      }
+    }
+  }
   tasks_.take(taken_tasks_);
   for (auto& task : taken_tasks_) task();
   live_.messages.clear();
@@ -158,16 +167,12 @@ void HubLoop::finish_when_settled() {
 
 void HubLoop::on_ready(ConnectionSlot connection) {
   multiplexer_.set_time(parts_.clock.steady());
-  ready_.insert(connection);
-  parts_.capacity.set_flowing(true);
   multiplexer_.on_ready(connection);
   schedule();
 }
 
 void HubLoop::on_lost(ConnectionSlot connection, LinkFault fault) {
   multiplexer_.set_time(parts_.clock.steady());
-  ready_.erase(connection);
-  parts_.capacity.set_flowing(!ready_.empty());
   multiplexer_.on_lost(connection, std::move(fault));
   if (closing_ && multiplexer_.closed()) {
     io_.stop();

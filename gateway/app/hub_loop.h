@@ -9,9 +9,9 @@
 #include <functional>
 #include <memory>
 #include <optional>
-#include <set>
 #include <thread>
 #include <unordered_map>
+#include <variant>
 #include <vector>
 
 #include "gateway/base/clock.h"
@@ -27,8 +27,8 @@
 namespace trunkline::app {
 
 // The hub thread: one io_context with the uplinks, the multiplexer and the command router on it. It gives the pure
-// parts what they lack: time, a thread, and the way to store and adapters. Owned by Application. `post`, `presence` and
-// `on_read` from any thread; `add` and `remember` before start.
+// parts what they lack: time, a thread, and the way to store and adapters. Owned by Application. `post`, `presence`,
+// `on_read` and `on_removed` from any thread; `add` and `remember` before start.
 class HubLoop final : private UplinkEvents, private UplinkFactory, private StoreRequests {
  public:
   struct Parts {
@@ -53,6 +53,7 @@ class HubLoop final : private UplinkEvents, private UplinkFactory, private Store
   void post(std::function<void()> task) { tasks_.push(std::move(task)); }
   void presence(const DeviceId& device, Presence presence);
   void on_read(ReadAnswer answer) { answers_.push(std::move(answer)); }
+  void on_removed(std::vector<Removal> removed) { answers_.push(std::move(removed)); }
   void identities_changed();
   struct Status {
     Multiplexer::Status trunk;
@@ -72,8 +73,12 @@ class HubLoop final : private UplinkEvents, private UplinkFactory, private Store
   void on_sendable(DeviceSlot slot) override;
   void on_outcome(DeviceSlot slot, Position position, Outcome outcome) override;
   void on_command(DeviceSlot slot, Command command, CommandTag tag) override;
+  void flowing(const DeviceId& device, bool flows) override { parts_.capacity.set_flowing(device, flows); }
   void settle(Settlement settlement) override { parts_.store.push(std::move(settlement)); }
   void read(ReadRequest request) override { parts_.store.push(std::move(request)); }
+
+  // What the store says, in the order in which it says it.
+  using StoreWord = std::variant<ReadAnswer, std::vector<Removal>>;
 
   void run();
   void drain();
@@ -88,16 +93,15 @@ class HubLoop final : private UplinkEvents, private UplinkFactory, private Store
   SteadyTime armed_ = kNever;
   const hub::HubLink::Options link_options_;
   std::vector<std::unique_ptr<hub::HubLink>> uplinks_;  // by connection
-  std::set<ConnectionSlot> ready_;
   CommandRouter router_;
   Multiplexer multiplexer_;
   std::vector<Adapter*> adapters_;  // by slot
   std::unordered_map<DeviceId, DeviceSlot> slots_;
   Mailbox<std::function<void()>> tasks_;
-  Mailbox<ReadAnswer> answers_;
+  Mailbox<StoreWord> answers_;
   LiveFeed::Taken live_;
   std::vector<std::function<void()>> taken_tasks_;
-  std::vector<ReadAnswer> taken_answers_;
+  std::vector<StoreWord> taken_answers_;
   bool scheduled_ = false;
   std::optional<SteadyTime> stop_at_;
   bool closing_ = false;

@@ -37,9 +37,9 @@ Capacity::Answer Capacity::reserve(const DeviceId& device, std::uint64_t bytes) 
     return Answer::kept;
   }
   // Behind a message that passes, the next one passes too: acknowledgements keep their order (D-01).
-  if (flowing_ && own.messages == 0 && own.passing < limits_.pass_messages &&
-      passing_bytes_ + bytes <= limits_.pass_bytes) {
+  if (may_pass(own, bytes)) {
     ++own.passing;
+    own.passing_bytes += bytes;
     passing_bytes_ += bytes;
     return Answer::passing;
   }
@@ -64,18 +64,22 @@ void Capacity::give_back(const DeviceId& device, std::uint64_t bytes) {
   take_off(own.messages, 1);
 }
 
+void Capacity::left_passing(Device& device, std::uint64_t bytes) {
+  take_off(passing_bytes_, bytes);
+  take_off(device.passing_bytes, bytes);
+  take_off(device.passing, 1);
+}
+
 void Capacity::give_back_passing(const DeviceId& device, std::uint64_t bytes) {
   std::lock_guard lock(mutex_);
-  take_off(passing_bytes_, bytes);
-  take_off(at(device).passing, 1);
+  left_passing(at(device), bytes);
 }
 
 bool Capacity::settle_in(const DeviceId& device, std::uint64_t bytes) {
   std::lock_guard lock(mutex_);
   if (!room(bytes)) return false;
   auto& own = at(device);
-  take_off(passing_bytes_, bytes);
-  take_off(own.passing, 1);
+  left_passing(own, bytes);
   bytes_ += bytes;
   own.bytes += bytes;
   ++messages_;
@@ -103,9 +107,9 @@ bool Capacity::failed() const {
   std::lock_guard lock(mutex_);
   return failed_;
 }
-void Capacity::set_flowing(bool flowing) {
+void Capacity::set_flowing(const DeviceId& device, bool flowing) {
   std::lock_guard lock(mutex_);
-  flowing_ = flowing;
+  at(device).flowing = flowing;
 }
 std::uint64_t Capacity::bytes() const {
   std::lock_guard lock(mutex_);

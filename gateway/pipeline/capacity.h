@@ -31,8 +31,8 @@ class Capacity {
     std::uint64_t max_bytes = 0;
     std::uint64_t max_messages = std::numeric_limits<std::uint64_t>::max();
     std::uint64_t device_bytes = std::numeric_limits<std::uint64_t>::max();  // the share of one device
-    // A device without backlog passes a full spool: so many bytes wait in memory for that, and so many messages of one
-    // device.
+    // A device without backlog passes a full spool: so many bytes wait in memory for that, and of one device so many
+    // messages and an eighth of the bytes, but always one.
     std::uint64_t pass_bytes = 4 * 1024 * 1024;
     std::uint64_t pass_messages = 16;
   };
@@ -68,8 +68,8 @@ class Capacity {
   // Set by the store thread while commits fail: nothing more is promised then.
   void set_failed(bool failed);
   [[nodiscard]] bool failed() const;
-  // Set by the hub thread while the connection stands.
-  void set_flowing(bool flowing);
+  // Set by the hub thread: the hub takes this device's messages now, as far as we can tell.
+  void set_flowing(const DeviceId& device, bool flowing);
 
   [[nodiscard]] std::uint64_t bytes() const;
   [[nodiscard]] std::uint64_t max_bytes() const { return limits_.max_bytes; }
@@ -81,8 +81,16 @@ class Capacity {
     std::uint64_t bytes = 0;
     std::uint64_t messages = 0;
     std::uint64_t passing = 0;
+    std::uint64_t passing_bytes = 0;
+    bool flowing = false;
   };
-  Device& at(const DeviceId& device) { return devices_.try_emplace(device, Device{fallback_, 0, 0, 0}).first->second; }
+  Device& at(const DeviceId& device) { return devices_.try_emplace(device, Device{fallback_}).first->second; }
+  [[nodiscard]] bool may_pass(const Device& device, std::uint64_t bytes) const {
+    if (!device.flowing || device.messages > 0 || passing_bytes_ + bytes > limits_.pass_bytes) return false;
+    return device.passing == 0 ||
+           (device.passing < limits_.pass_messages && device.passing_bytes + bytes <= limits_.pass_bytes / 8);
+  }
+  void left_passing(Device& device, std::uint64_t bytes);
   [[nodiscard]] bool room(std::uint64_t bytes) const {
     return bytes_ + bytes <= limits_.max_bytes && messages_ + 1 <= limits_.max_messages;
   }
@@ -98,7 +106,6 @@ class Capacity {
   std::uint64_t messages_ = 0;
   std::uint64_t passing_bytes_ = 0;
   bool failed_ = false;
-  bool flowing_ = false;
 };
 
 }  // namespace trunkline

@@ -74,6 +74,7 @@ struct DeviceSession {
     MessagePtr message;
     unsigned attempts = 0;  // outcomes `modified` so far
     SteadyTime sent_at{};
+    bool forgotten = false;  // a limit removed it from the spool while it was in flight: not sent again
   };
   // Unlike std::deque it takes no memory while it is empty, which is most of the time for most devices.
   using Queue = boost::container::deque<Entry>;
@@ -111,6 +112,7 @@ struct DeviceSession {
   std::size_t waiting_bytes = 0;
   Position tail{};          // newest position that was ever taken into memory
   Position missed{};        // newest position known to exist beyond memory
+  Position asked{};         // `missed` when the read that is on its way was asked for
   bool backlog = false;     // the spool holds messages behind `tail`
   bool reading = false;     // a read is on its way
   bool stale_read = false;  // it was asked for before the device was removed; its answer means nothing
@@ -132,6 +134,8 @@ struct DeviceSession {
   unsigned releases = 0;     // in a row
   bool credit_due = false;   // after a release: credit_at is drawn by the next tick
   SteadyTime credit_at{};    // no new credit before (C-02)
+
+  bool flows = false;  // as told to the store
 
   SteadyTime timer = kNever;  // earliest entry of this device in the multiplexer's timers
 

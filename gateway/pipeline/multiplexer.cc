@@ -115,8 +115,30 @@ void Multiplexer::on_batch(ReadAnswer answer) {
     memory_ += bytes;
     device.waiting.push_back({std::move(message), 0});
   }
+  // What was missed and is not there any more has expired or was dropped.
+  if (!answer.more) device.tail = std::max(device.tail, device.asked);
   device.backlog = answer.more || device.missed > device.tail;
   touch(device);
+}
+
+void Multiplexer::forget(const DeviceId& id, Position position) {
+  const auto known = slots_.find(id);
+  if (known == slots_.end()) return;
+  auto& device = at(known->second);
+  const auto waits = std::lower_bound(
+      device.waiting.begin(), device.waiting.end(), position,
+      [](const DeviceSession::Entry& entry, Position value) { return entry.message->position < value; });
+  if (waits != device.waiting.end() && waits->message->position == position) {
+    const auto bytes = waits->message->footprint();
+    device.waiting_bytes -= bytes;
+    memory_ -= bytes;
+    device.waiting.erase(waits);
+    touch(device);
+    return;
+  }
+  for (auto& entry : device.in_flight) {
+    if (entry.message->position == position) entry.forgotten = true;
+  }
 }
 
 void Multiplexer::refill(DeviceSession& device) {
@@ -129,6 +151,7 @@ void Multiplexer::refill(DeviceSession& device) {
     return;
   }
   device.reading = true;
+  device.asked = device.missed;
   store_.read({device.slot, device.id, device.tail, kBatch, options_.device_memory / 2});
 }
 
@@ -179,6 +202,7 @@ bool Multiplexer::send_one(Connection& connection) {
         device.blocked = true;
         if (!std::exchange(device.probing, false)) device.blocked_at = now_;
         wake_at(now_ + options_.stall_limit, device);
+        show_flow(device);
         break;
       case Uplink::SendResult::detached:
         device.link(DeviceLink::telemetry).attached = false;
@@ -206,7 +230,27 @@ void Multiplexer::on_sendable(DeviceSlot slot) {
   auto& device = at(slot);
   device.blocked = false;
   device.probing = false;
+  show_flow(device);
   list(device);
+}
+
+// A device that was not attached yet flows: the hub has said nothing against it.
+bool Multiplexer::flows(const DeviceSession& device) const {
+  const auto open = [](const Connection& connection) { return connection.state == Trunk::State::open; };
+  const auto& all = trunk_.all();
+  const bool connected = device.connection != nullptr
+                             ? open(*device.connection)
+                             : std::any_of(all.begin(), all.end(), [&](const auto& one) { return open(*one); });
+  if (!connected || stopping_ || device.held || device.blocked) return false;
+  return device.state == SessionState::idle || device.state == SessionState::queued ||
+         device.state == SessionState::authorising || device.state == SessionState::ready;
+}
+
+void Multiplexer::show_flow(DeviceSession& device) {
+  const bool now = flows(device);
+  if (now == device.flows) return;
+  device.flows = now;
+  store_.flowing(device.id, now);
 }
 
 void Multiplexer::on_outcome(DeviceSlot slot, Position position, Outcome outcome) {
@@ -264,6 +308,7 @@ void Multiplexer::on_outcome(DeviceSlot slot, Position position, Outcome outcome
 
 // A released or modified message waits, and everything behind it of the same device (D-03).
 void Multiplexer::hold(DeviceSession& device, DeviceSession::Entry entry, Milliseconds least) {
+  if (entry.forgotten) return;
   const auto bytes = entry.message->footprint();
   device.waiting_bytes += bytes;
   memory_ += bytes;
@@ -279,11 +324,12 @@ void Multiplexer::hold(DeviceSession& device, DeviceSession::Entry entry, Millis
 
 void Multiplexer::back_to_waiting(DeviceSession& device) {
   if (device.in_flight.empty()) return;
-  requeued_.add(device.in_flight.size());
   if (device.connection != nullptr) {
     device.connection->in_flight -= std::min(device.connection->in_flight, device.in_flight.size());
   }
   for (auto& entry : device.in_flight) {
+    if (entry.forgotten) continue;
+    requeued_.add();
     const auto bytes = entry.message->footprint();
     device.waiting_bytes += bytes;
     memory_ += bytes;
@@ -317,6 +363,7 @@ SteadyTime Multiplexer::tick(SteadyTime now, WallTime wall) {
   for (std::size_t i = 0; i < touched_.size(); ++i) {
     is_touched_[touched_[i].value] = false;
     advance(at(touched_[i]));
+    show_flow(at(touched_[i]));
   }
   touched_.clear();
   tick_queue();

@@ -25,6 +25,8 @@ namespace trunkline {
 class StoreRequests {
  public:
   virtual ~StoreRequests() = default;
+  // Whether the hub takes messages of this device now, as far as we can tell; told when it changes, false at first.
+  virtual void flowing(const DeviceId& device, bool flows) = 0;
   virtual void settle(Settlement settlement) = 0;
   virtual void read(ReadRequest request) = 0;
 };
@@ -71,6 +73,9 @@ class Multiplexer final : public UplinkEvents {
   void offer(MessagePtr message);
   void missed(const DeviceId& device, Position newest);
   void on_batch(ReadAnswer answer);
+  // A limit removed this message from the spool: it is not sent (again). If it is in flight, the hub's word on it still
+  // counts (D-04).
+  void forget(const DeviceId& device, Position position);
   void presence(const DeviceId& device, Presence presence);
   void settle(CommandTag tag, const Outcome& outcome);
   void command_finished(DeviceSlot slot, Outcome::Kind kind);
@@ -156,6 +161,8 @@ class Multiplexer final : public UplinkEvents {
   void back_off(DeviceSession& device, SessionState state, LinkFault fault, Milliseconds delay);
   bool evicted(DeviceSession& device, LinkFault& fault);
   void check_stall(DeviceSession& device);
+  [[nodiscard]] bool flows(const DeviceSession& device) const;
+  void show_flow(DeviceSession& device);
   void tick_queue();
   [[nodiscard]] SteadyTime next_deadline(SteadyTime trunk);
   [[nodiscard]] bool may_send(const DeviceSession& device) const;

@@ -45,6 +45,7 @@ void Multiplexer::remove(const DeviceId& id) {
   const auto reading = device.reading;
   memory_ -= device.waiting_bytes;
   if (device.timer != kNever) timers_.erase({device.timer, slot.value});
+  if (device.flows) store_.flowing(id, false);
   // It starts anew when it comes back: everything that waits is read from the spool, from the beginning.
   device = DeviceSession(id, slot, {}, random_());
   device.backlog = backlog;
@@ -100,6 +101,7 @@ void Multiplexer::on_lost(ConnectionSlot slot, LinkFault fault) {
     if (!own_trouble) device->state = SessionState::idle;
   }
   trunk_.on_lost(connection, std::move(fault));
+  for (auto& device : devices_) show_flow(*device);
 }
 
 void Multiplexer::stop() {

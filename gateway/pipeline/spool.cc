@@ -127,6 +127,7 @@ class Spool::Impl {
     for (const auto& removal : batch.removals) {
       if (!erase(removal.position.value)) continue;
       gone.push_back({removal.device, removal.position.value, true});
+      out.removed.push_back(removal);
       tallies[removal.device].drop(removal.why);
     }
     for (const auto position : batch.purged) {

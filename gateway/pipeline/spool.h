@@ -93,7 +93,8 @@ class Spool {
   };
   struct Committed {
     std::vector<Freed> freed;
-    Tally booked;  // by the commit itself, over all devices
+    std::vector<Removal> removed;  // those of the batch that were still there
+    Tally booked;                  // by the commit itself, over all devices
   };
 
   // How much of Options::max_bytes messages may take (sum of Message::footprint): the rest is for the journal, which

@@ -83,6 +83,7 @@ Store::Result Store::process(std::vector<StoreItem>& items, const Moment& now) {
   expire(now);
   result.failed = !commit_all(now);
   result.damaged = damaged_;
+  result.removed = std::exchange(removed_, {});
   for (const auto& request : reads) result.reads.push_back(read(request));
   result.again = next(now.steady);
   return result;
@@ -319,6 +320,7 @@ void Store::committed(const Chunk& chunk, const Spool::Committed& done) {
   expired_.add(count(done.booked.expired));
   dropped_oldest_.add(count(done.booked.dropped_oldest));
   for (const auto& freed : done.freed) capacity_.give_back(freed.device, freed.footprint);
+  removed_.insert(removed_.end(), done.removed.begin(), done.removed.end());
   const auto drop_front = [](auto& queue, std::size_t number) {
     queue.erase(queue.begin(), queue.begin() + static_cast<std::ptrdiff_t>(number));
   };

@@ -86,9 +86,10 @@ class Store {
 
   struct Result {
     std::vector<ReadAnswer> reads;
-    bool failed = false;        // the commit did not go through: process again after a while
-    bool damaged = false;       // the file is; the next opening sets it aside
-    SteadyTime again = kNever;  // when to process again without a new item
+    std::vector<Removal> removed;  // by a limit: nobody shall send them any more; to be heeded before `reads`
+    bool failed = false;           // the commit did not go through: process again after a while
+    bool damaged = false;          // the file is; the next opening sets it aside
+    SteadyTime again = kNever;     // when to process again without a new item
   };
   // Takes the items (moved from), commits, completes.
   Result process(std::vector<StoreItem>& items, const Moment& now);
@@ -165,6 +166,7 @@ class Store {
   SteadyTime settle_at_ = kNever;
   std::vector<RecordRequest> records_;
   std::deque<Removal> removals_;
+  std::vector<Removal> removed_;                // not told yet
   std::unordered_set<std::uint64_t> requeued_;  // dead letters whose new message is not written yet
   Inflow inflow_;
   Tallies booked_;  // without a row

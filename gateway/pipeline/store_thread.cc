@@ -71,14 +71,16 @@ void StoreThread::run() {
       filled_ = false;
       stopping = stopping_;
     }
+    // First, so that what was pushed before a question is processed before it is answered.
+    questions_.take(questions);
     items_.take(items);
     auto result = store_.process(items, clock_.moment());
     failed = result.failed;
     again = result.again;
     capacity_.set_failed(failed);
+    if (!result.removed.empty() && tell_removed_) tell_removed_(std::move(result.removed));
     for (auto& answer : result.reads) on_read_(std::move(answer));
     if (result.damaged && tell_damaged_) std::exchange(tell_damaged_, nullptr)();
-    questions_.take(questions);
     for (auto& question : questions) question(store_);
     if (stopping) {
       store_.flush(clock_.moment());

@@ -31,6 +31,8 @@ class StoreThread {
   void status(std::function<void(const Store::Status&)> done) {
     ask([done = std::move(done)](Store& store) { done(store.status()); });
   }
+  // Called on the store thread with what a limit removed, before the reads that were answered after it. Before start.
+  void on_removed(std::function<void(std::vector<Removal>)> tell) { tell_removed_ = std::move(tell); }
   // Called once, on the store thread, when the file turns out to be damaged: a new start sets it aside. Before start.
   void on_damaged(std::function<void()> tell) { tell_damaged_ = std::move(tell); }
   // Commits what was pushed before, then joins. What the disk still refuses stays unacknowledged.
@@ -45,6 +47,7 @@ class StoreThread {
   ReadHandler on_read_;
   Mailbox<StoreItem> items_;
   Mailbox<std::function<void(Store&)>> questions_;
+  std::function<void(std::vector<Removal>)> tell_removed_;
   std::function<void()> tell_damaged_;
   std::mutex mutex_;
   std::condition_variable wake_;

@@ -103,8 +103,10 @@ class FakeTokens final : public TokenProvider {
 
 class FakeStoreRequests final : public StoreRequests {
  public:
+  void flowing(const DeviceId& device, bool flows) override { flow[device.text()] = flows; }
   void settle(Settlement settlement) override { settled.push_back(std::move(settlement)); }
   void read(ReadRequest request) override { reads.push_back(std::move(request)); }
+  std::map<std::string, bool> flow;
   std::vector<Settlement> settled;
   std::vector<ReadRequest> reads;
 };

@@ -94,6 +94,7 @@ class TrunkDriver final : private UplinkEvents, private UplinkFactory, private S
   void on_sendable(DeviceSlot slot) override;
   void on_outcome(DeviceSlot slot, Position position, Outcome outcome) override;
   void on_command(DeviceSlot slot, Command command, CommandTag tag) override;
+  void flowing(const DeviceId&, bool) override {}
   void settle(Settlement settlement) override;
   void read(ReadRequest request) override;
 

@@ -120,7 +120,10 @@ TEST_CASE("random events: the books balance after every commit and every crash, 
   rig.set_policy("a", {.max_messages = 4, .max_age = 3s, .on_full = OnFull::drop_oldest});
   rig.set_policy("b", {.max_messages = 5, .on_full = OnFull::drop_newest});
   rig.set_policy("c", {.max_age = 1s});
-  rig.capacity->set_flowing(true);
+  const auto flow = [&rig] {
+    for (const auto* device : {"a", "b", "c", "d", "e"}) rig.capacity->set_flowing(device_id(device), true);
+  };
+  flow();
   std::vector<MessagePtr> unsettled;
   std::size_t most = 0;
   for (int step = 0; step < 3000; ++step) {
@@ -128,7 +131,7 @@ TEST_CASE("random events: the books balance after every commit and every crash, 
       case 0:
         unsettled.clear();
         rig.crash();
-        rig.capacity->set_flowing(true);
+        flow();
         break;
       case 1: {
         const auto kept = rig.store->kept(rig.now, [](const DeadLetter&) {});

@@ -86,9 +86,10 @@ TEST_CASE("a device without backlog passes a full spool: safe once the hub accep
   rig.offer("full");
   rig.process();
   rig.safe.clear();
-  REQUIRE_FALSE(rig.offer("healthy"));  // nothing goes to the hub: back pressure
-  rig.capacity->set_flowing(true);
-  REQUIRE_FALSE(rig.offer("full"));  // it has a backlog
+  REQUIRE_FALSE(rig.offer("healthy"));  // nothing of it goes to the hub: back pressure
+  for (const auto* device : {"full", "healthy"}) rig.capacity->set_flowing(device_id(device), true);
+  REQUIRE_FALSE(rig.offer("full"));   // it has a backlog
+  REQUIRE_FALSE(rig.offer("stuck"));  // the hub takes those of others, and none of this one
   const auto one = rig.offer("healthy");
   const auto two = rig.offer("healthy");
   REQUIRE(one);
@@ -128,6 +129,13 @@ TEST_CASE("a device without backlog passes a full spool: safe once the hub accep
     std::size_t more = 0;
     while (rig.offer("healthy")) ++more;
     REQUIRE(more == 14);
+  }
+  SECTION("nor with large ones: one device leaves room for the others") {
+    std::size_t large = 0;
+    while (rig.offer("healthy", true, 100'000)) ++large;
+    REQUIRE(large == 5);
+    rig.capacity->set_flowing(device_id("other"), true);
+    REQUIRE(rig.offer("other", true, 200'000));
   }
   rig.balanced();
 }

@@ -28,18 +28,48 @@ std::uint64_t from_environment(const char* name, std::uint64_t otherwise) {
   return text == nullptr ? otherwise : std::strtoull(text, nullptr, 10);
 }
 
-// The reference: what may be sent next, and what must never get lost. All it knows of a message is its state.
+// The reference: what may be sent next, what must never get lost, and what the books must say. All it knows of a
+// message is its state.
 class Reference {
  public:
-  enum class State { waiting, in_flight, perhaps };  // perhaps: a crash left open whether the spool has it
+  // perhaps: a crash left open whether the spool has it. doomed: in flight, and a limit has removed it meanwhile.
+  enum class State { waiting, in_flight, doomed, perhaps };
 
-  void stamped(const DeviceId& device, Position position) { messages_[device][position] = State::waiting; }
+  void stamped(const DeviceId& device, Position position) {
+    messages_[device][position] = State::waiting;
+    ++books_[device].received;
+  }
+  void requeued(const DeviceId& device, Position position) {
+    messages_[device][position] = State::waiting;
+    ++books_[device].requeued;
+  }
+  // In a commit of its own.
+  void purged(const DeviceId& device) {
+    books_[device].drop(Drop::purged);
+    committed_books_[device].drop(Drop::purged);
+  }
+  void removed(const Removal& removal) {
+    removed_[removal.position] = removal.why;
+    books_[removal.device].drop(removal.why);
+  }
+  // From now on the multiplexer knows that it was removed.
+  void told_removed(const Removal& removal) {
+    auto& mine = messages_[removal.device];
+    const auto found = mine.find(removal.position);
+    if (found == mine.end()) return;
+    if (found->second == State::in_flight) {
+      found->second = State::doomed;
+    } else {
+      mine.erase(found);
+    }
+  }
   void told_safe(const DeviceId& device, Position position) { safe_[device].insert(position); }
 
   void sent(const DeviceId& device, Position position) {
     auto& mine = messages_[device];
     REQUIRE(mine.contains(position));  // stamped, and not done
     REQUIRE(mine[position] != State::in_flight);
+    REQUIRE(mine[position] != State::doomed);
     for (auto at = mine.begin(); at->first < position;) {
       REQUIRE(at->second != State::waiting);  // D-03: nothing overtakes it
       // Perhaps: the spool is read in order, so it was not there.
@@ -47,20 +77,60 @@ class Reference {
     }
     mine[position] = State::in_flight;
   }
-  void released(const DeviceId& device, Position position) { messages_[device][position] = State::waiting; }
-  void arrived(const DeviceId& device, Position position) { hub_[device].insert(position); }
-  void done(const DeviceId& device, Position position) {
-    REQUIRE(messages_[device][position] == State::in_flight);
-    messages_[device].erase(position);
-    uncommitted_.emplace_back(device, position);
+  void released(const DeviceId& device, Position position) {
+    auto& mine = messages_[device];
+    if (mine.at(position) == State::doomed) {
+      mine.erase(position);
+    } else {
+      mine[position] = State::waiting;
+    }
   }
-  void committed() { uncommitted_.clear(); }
+  void arrived(const DeviceId& device, Position position) { hub_[device].insert(position); }
+  void done(const DeviceId& device, Position position, bool accepted) {
+    auto& mine = messages_[device];
+    REQUIRE((mine.at(position) == State::in_flight || mine.at(position) == State::doomed));
+    mine.erase(position);
+    uncommitted_.emplace_back(device, position);
+    auto& book = books_[device];
+    const auto gone = removed_.find(position);
+    if (gone != removed_.end() && !accepted) return;
+    if (gone != removed_.end()) book.drop(gone->second, -1);
+    ++(accepted ? book.accepted : book.dead_lettered);
+  }
+  // The store has committed all it was given; its books are exactly ours.
+  void committed(const Books& books) {
+    uncommitted_.clear();
+    committed_books_ = books_;
+    for (const auto& [device, tally] : actual(books)) {
+      INFO("device " << device.text());
+      REQUIRE(tally == books_[device]);
+    }
+    balanced(books);
+  }
+  // A crash may lose what was accepted without being written, both sides of it together (D-05).
+  void restarted(const Books& books) {
+    auto found = actual(books);
+    for (auto& [device, before] : committed_books_) {
+      INFO("device " << device.text());
+      const auto lost = before.received - found[device].received;
+      REQUIRE(lost >= 0);
+      before.received -= lost;
+      before.accepted -= lost;
+      REQUIRE(found[device] == before);
+    }
+    books_ = committed_books_;
+    balanced(books);
+  }
   void link_lost(const DeviceId& device) {
+    std::erase_if(messages_[device], [](const auto& one) { return one.second == State::doomed; });
     for (auto& [position, state] : messages_[device]) {
       if (state == State::in_flight) state = State::waiting;
     }
   }
   void crashed() {
+    for (auto& [device, mine] : messages_) {
+      std::erase_if(mine, [this](const auto& one) { return removed_.contains(one.first); });
+    }
     for (auto& [device, mine] : messages_) {
       link_lost(device);
       for (auto& [position, state] : mine) {
@@ -75,12 +145,29 @@ class Reference {
     for (const auto& [device, positions] : safe_) {
       for (const auto& position : positions) {
         INFO("device " << device.text() << " position " << position.value);
-        REQUIRE(hub_.at(device).contains(position));
+        REQUIRE((hub_.at(device).contains(position) || removed_.contains(position)));
       }
     }
   }
 
  private:
+  static std::map<DeviceId, Tally> actual(const Books& books) {
+    std::map<DeviceId, Tally> out;
+    for (const auto& [day, tallies] : books.days) {
+      for (const auto& [device, tally] : tallies) out[device_id(device)] += tally;
+    }
+    return out;
+  }
+  static void balanced(const Books& books) {
+    for (const auto& device : report(books, {}, std::nullopt).devices) {
+      INFO("device " << device.name);
+      REQUIRE(device.unaccounted() == 0);
+    }
+  }
+
+  std::map<DeviceId, Tally> books_;
+  std::map<DeviceId, Tally> committed_books_;
+  std::map<Position, Drop> removed_;
   std::map<DeviceId, std::map<Position, State>> messages_;  // those that are not done
   std::map<DeviceId, std::set<Position>> safe_;
   std::map<DeviceId, std::set<Position>> hub_;
@@ -114,6 +201,9 @@ class World {
       case 5:
       case 6:
         now_ += Milliseconds(pick(3000));
+        break;
+      case 7:
+        dead_letter_turn();
         break;
       default:
         switch (pick(8)) {
@@ -163,14 +253,15 @@ class World {
  private:
   struct Requests final : StoreRequests {
     explicit Requests(std::vector<StoreItem>& items) : items_(items) {}
+    void flowing(const DeviceId&, bool) override {}
     void settle(Settlement settlement) override { items_.emplace_back(std::move(settlement)); }
     void read(ReadRequest request) override { items_.emplace_back(std::move(request)); }
     std::vector<StoreItem>& items_;
   };
   // What a crash takes away.
   struct Alive {
-    Alive(const std::string& folder, std::vector<StoreItem>& items, std::uint64_t seed)
-        : spool(*Spool::open({.directory = folder})),
+    Alive(const std::string& folder, std::vector<StoreItem>& items, const Moment& now, std::uint64_t seed)
+        : spool(*Spool::open({.directory = folder, .age_step = Milliseconds(100), .now = now})),
           store(*spool, capacity, metrics, {.synced = false}),
           requests(items),
           mux(uplink, requests, tokens, commands, metrics,
@@ -197,10 +288,21 @@ class World {
   std::uint64_t pick(std::uint64_t below) {
     return std::uniform_int_distribution<std::uint64_t>(0, below - 1)(random_);
   }
+  [[nodiscard]] Moment moment() const {
+    const auto since = std::chrono::duration_cast<Milliseconds>(now_ - SteadyTime{});
+    return {now_, WallTime(std::chrono::hours(24 * 20'780)) + since, true};
+  }
   const DeviceId& any_device() { return devices_[pick(devices_.size())]; }
 
   void boot() {
-    alive_ = std::make_unique<Alive>(folder_.path("spool"), items_, random_());
+    alive_ = std::make_unique<Alive>(folder_.path("spool"), items_, moment(), random_());
+    alive_->capacity.set_policy(devices_[1], {.max_messages = 6, .on_full = OnFull::drop_oldest});
+    alive_->capacity.set_policy(devices_[2], {.max_age = Milliseconds(20'000)});
+    alive_->capacity.set_policy(devices_[3],
+                                {.max_messages = 12, .max_age = Milliseconds(9'000), .on_full = OnFull::drop_oldest});
+    const auto books = alive_->store.books(moment().wall);
+    REQUIRE(books);
+    reference_.restarted(*books);
     std::set<DeviceId> backlog;
     for (const auto& one : alive_->spool->devices()) {
       alive_->capacity.occupy(one.device, one.bytes, one.messages);
@@ -217,23 +319,52 @@ class World {
     auto one = message(device.text(), ++alive.sequence, std::string(pick(60), 'x'), alive.spool->run());
     if (alive.capacity.reserve(device, one->footprint()) != Capacity::Answer::kept) return;
     reference_.stamped(device, one->position);
-    items_.emplace_back(
-        Arrival{one, Completion<Admission>([this, device, position = one->position](Admission admission) {
-                  if (admission.kind == Admission::Kind::safe) reference_.told_safe(device, position);
-                })});
+    Arrival arrival{one, Completion<Admission>([this, device, position = one->position](Admission admission) {
+                      if (admission.kind == Admission::Kind::safe) reference_.told_safe(device, position);
+                    })};
+    arrival.drops_oldest = alive.capacity.policy(device).on_full == OnFull::drop_oldest;
+    items_.emplace_back(std::move(arrival));
     alive.live.push(std::move(one));
   }
 
+  // The operator sends a dead letter again, or throws it away.
+  void dead_letter_turn() {
+    auto& alive = *alive_;
+    auto kept = alive.store.kept(moment(), [this, &alive](const DeadLetter& letter) {
+      auto again = message(letter.device.text(), ++alive.sequence, letter.telemetry->body, alive.spool->run());
+      alive.capacity.occupy(letter.device, again->footprint());
+      Arrival arrival{again};
+      arrival.replaces = letter.position;
+      reference_.requeued(letter.device, again->position);
+      items_.emplace_back(std::move(arrival));
+      alive.live.push(std::move(again));
+    });
+    const auto letters = kept.dead_letters({.device = any_device(), .limit = 1, .with_telemetry = true});
+    REQUIRE(letters);
+    if (letters->empty()) return;
+    if (pick(2) == 0) {
+      REQUIRE(kept.requeue(*letters));
+      return;
+    }
+    const auto purged = kept.purge(*letters);
+    REQUIRE(purged);
+    if (*purged == 1) reference_.purged(letters->front().device);
+  }
+
   void store_turn() {
-    auto result = alive_->store.process(items_, Moment{});
+    auto result = alive_->store.process(items_, moment());
     REQUIRE_FALSE(result.failed);
-    reference_.committed();
+    for (const auto& removal : result.removed) reference_.removed(removal);
+    const auto books = alive_->store.books(moment().wall);
+    REQUIRE(books);
+    reference_.committed(*books);
+    if (!result.removed.empty()) answers_.emplace_back(std::move(result.removed));
     for (auto& answer : result.reads) {
       if (!calm_ && pick(20) == 0) {
         answer.messages.clear();
         answer.failed = true;
       }
-      answers_.push_back(std::move(answer));
+      answers_.emplace_back(std::move(answer));
     }
   }
 
@@ -245,7 +376,18 @@ class World {
   }
 
   void answers_turn() {
-    for (auto& answer : answers_) alive_->mux.on_batch(std::move(answer));
+    // What the store removed was offered before.
+    live_turn();
+    for (auto& word : answers_) {
+      if (auto* answer = std::get_if<ReadAnswer>(&word)) {
+        alive_->mux.on_batch(std::move(*answer));
+        continue;
+      }
+      for (const auto& removal : std::get<std::vector<Removal>>(word)) {
+        reference_.told_removed(removal);
+        alive_->mux.forget(removal.device, removal.position);
+      }
+    }
     answers_.clear();
   }
 
@@ -282,7 +424,7 @@ class World {
       alive_->mux.on_outcome(transfer.slot, position, asked);
     } else {
       reference_.arrived(device, position);  // for a rejection: the dead letters
-      reference_.done(device, position);
+      reference_.done(device, position, kind != 9);
       alive_->mux.on_outcome(transfer.slot, position, kind == 9 ? Outcome::rejected("x:y", "no") : Outcome::accepted());
     }
   }
@@ -386,7 +528,7 @@ class World {
   std::vector<DeviceId> devices_;
   Reference reference_;
   std::vector<StoreItem> items_;
-  std::vector<ReadAnswer> answers_;
+  std::vector<std::variant<ReadAnswer, std::vector<Removal>>> answers_;
   std::vector<FakeUplink::Transfer> transfers_;
   std::map<std::uint64_t, unsigned> attempts_;
   std::set<DeviceId> gone_;  // from the maps
@@ -397,8 +539,8 @@ class World {
 
 }  // namespace
 
-TEST_CASE("random events: never lost, never reordered within a device, never settled twice",
-          "[D-01][D-02][D-03][D-04]") {
+TEST_CASE("random events: never lost, never reordered within a device, never settled twice, booked as what it was",
+          "[D-01][D-02][D-03][D-04][D-05]") {
   log::set_level(log::Level::error);
   const auto seed = from_environment("TRUNKLINE_SEED", random_seed());
   const auto events = from_environment("TRUNKLINE_MODEL_EVENTS", 30'000);

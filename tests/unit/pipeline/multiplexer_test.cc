@@ -326,17 +326,17 @@ TEST_CASE("what memory does not hold is read back from the spool, in order and w
   REQUIRE(bench.store.reads.size() == 1);
   REQUIRE(bench.store.reads[0].after == Position{});
   bench.mux.offer(message("a", 11));
-  ReadAnswer first{slot, {message("a", 3), message("a", 7)}, false, false};  // answered before 10 reached the store
+  ReadAnswer first{slot, {message("a", 3), message("a", 10)}, false, false};  // answered before 11 reached the store
   bench.mux.on_batch(first);
   bench.tick();
-  REQUIRE(bench.sent_sequences() == std::vector<std::uint64_t>{3, 7});
+  REQUIRE(bench.sent_sequences() == std::vector<std::uint64_t>{3, 10});
   REQUIRE(bench.store.reads.size() == 2);
-  REQUIRE(bench.store.reads[1].after == Position::make(1, 7));
-  bench.mux.on_batch({slot, {message("a", 10), message("a", 11), message("a", 12)}, false, false});
+  REQUIRE(bench.store.reads[1].after == Position::make(1, 10));
+  bench.mux.on_batch({slot, {message("a", 11), message("a", 12)}, false, false});
   bench.mux.offer(message("a", 12));  // its live copy comes by later
   bench.mux.offer(message("a", 13));
   bench.tick();
-  REQUIRE(bench.sent_sequences() == std::vector<std::uint64_t>{3, 7, 10, 11, 12, 13});
+  REQUIRE(bench.sent_sequences() == std::vector<std::uint64_t>{3, 10, 11, 12, 13});
   REQUIRE(bench.store.reads.size() == 2);
 }
 
@@ -433,4 +433,43 @@ TEST_CASE("stopping sends nothing new, withdraws credit and lets what is in flig
   REQUIRE(bench.uplink.sent.size() == 1);
   REQUIRE(bench.store.settled.size() == 1);
   REQUIRE(bench.mux.in_flight() == 0);
+}
+
+TEST_CASE("it says of each device whether the hub takes its messages", "[D-06][I-01]") {
+  Bench bench;
+  const auto a = bench.mux.add(device_id("a"), {}, false);
+  bench.mux.add(device_id("b"), {}, false);
+  bench.tick();
+  REQUIRE(bench.store.flow.empty());
+  bench.mux.offer(message("a", 1));
+  bench.ready(a);
+  REQUIRE(bench.store.flow == std::map<std::string, bool>{{"a", true}, {"b", true}});
+  SECTION("not without credit") {
+    bench.uplink.no_credit.insert(a.value);
+    bench.mux.offer(message("a", 2));
+    bench.tick();
+    REQUIRE_FALSE(bench.store.flow["a"]);
+    bench.uplink.no_credit.clear();
+    bench.mux.on_sendable(a);
+    REQUIRE(bench.store.flow["a"]);
+  }
+  SECTION("not while a released message waits") {
+    bench.mux.on_outcome(a, Position::make(1, 1), Outcome::released());
+    bench.tick();
+    REQUIRE_FALSE(bench.store.flow["a"]);
+    bench.pass(2s);
+    REQUIRE(bench.store.flow["a"]);
+  }
+  SECTION("not one that the hub refuses") {
+    bench.mux.on_detached(a, DeviceLink::telemetry, fault(LinkFault::Kind::not_found));
+    bench.tick();
+    REQUIRE_FALSE(bench.store.flow["a"]);
+  }
+  SECTION("none without a connection") {
+    bench.mux.on_lost({}, fault(LinkFault::Kind::transport));
+    REQUIRE_FALSE(bench.store.flow["a"]);
+    REQUIRE_FALSE(bench.store.flow["b"]);
+    return;
+  }
+  REQUIRE(bench.store.flow["b"]);
 }
