@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-#include <algorithm>
 #include <cstdint>
 #include <deque>
 #include <optional>
@@ -13,14 +12,15 @@
 
 namespace trunkline {
 
-// Knows the source keys of a device's last messages, so that what the source says twice is taken once. A window in time
-// and number, because keys come round again: 247 s is how long a CoAP message id means the same message (RFC 7252
-// section 4.8.2, EXCHANGE_LIFETIME). In memory only. Pure; owned by Intake, under its lock.
+// Knows the source keys (Telemetry::source_key) of a device's last messages, so that what the source says twice is
+// taken once: a CoAP message id with its token, a sequence number of a TCP protocol. A window in time and number,
+// because keys come round again: 247 s is how long a CoAP message id means the same message (RFC 7252 section 4.8.2,
+// EXCHANGE_LIFETIME). In memory only. Pure; owned by Intake, under its lock.
 class RepeatFilter {
  public:
   static constexpr Milliseconds kWindow{247'000};
-  static constexpr std::size_t kPerDevice = 64;
-  static constexpr std::size_t kDevices = 10'000;
+  static constexpr std::size_t kPerDevice = 512;  // what a device may resend after a lost connection
+  static constexpr std::size_t kInAll = 200'000;
 
   // The message that carried this key already, or nothing.
   [[nodiscard]] std::optional<Position> find(const Telemetry& telemetry, SteadyTime now) {
@@ -28,29 +28,43 @@ class RepeatFilter {
     const auto found = devices_.find(telemetry.device);
     if (found == devices_.end()) return std::nullopt;
     auto& seen = found->second;
-    while (!seen.empty() && now - seen.front().at > kWindow) seen.pop_front();
-    const auto same = std::find_if(seen.begin(), seen.end(), [&telemetry](const Seen& one) {
-      return one.source == telemetry.source && one.key == telemetry.source_key;
-    });
-    return same == seen.end() ? std::nullopt : std::optional(same->position);
+    while (!seen.order.empty() && now - seen.order.front().at > kWindow) forget_first(seen);
+    const auto same = seen.keys.find(name_of(telemetry));
+    return same == seen.keys.end() ? std::nullopt : std::optional(same->second);
   }
 
   void remember(const Telemetry& telemetry, Position position, SteadyTime now) {
     if (telemetry.source_key.empty()) return;
-    if (devices_.size() >= kDevices && !devices_.contains(telemetry.device)) return;
     auto& seen = devices_[telemetry.device];
-    if (seen.size() >= kPerDevice) seen.pop_front();
-    seen.push_back({telemetry.source_key, position, now, telemetry.source});
+    if (seen.order.size() >= kPerDevice || (all_ >= kInAll && !seen.order.empty())) forget_first(seen);
+    if (all_ >= kInAll) return;
+    const auto [place, fresh] = seen.keys.insert_or_assign(name_of(telemetry), position);
+    seen.order.push_back({place->first, position, now});
+    ++all_;
   }
 
  private:
-  struct Seen {
-    std::string key;
+  struct Named {
+    std::string name;
     Position position;
     SteadyTime at;
-    Source source;
   };
-  std::unordered_map<DeviceId, std::deque<Seen>> devices_;
+  struct Seen {
+    std::unordered_map<std::string, Position> keys;
+    std::deque<Named> order;
+  };
+  static std::string name_of(const Telemetry& telemetry) {
+    return static_cast<char>(telemetry.source) + telemetry.source_key;
+  }
+  void forget_first(Seen& seen) {
+    const auto key = seen.keys.find(seen.order.front().name);
+    // The same key may have come again since.
+    if (key != seen.keys.end() && key->second == seen.order.front().position) seen.keys.erase(key);
+    seen.order.pop_front();
+    --all_;
+  }
+  std::unordered_map<DeviceId, Seen> devices_;
+  std::size_t all_ = 0;
 };
 
 }  // namespace trunkline

@@ -143,6 +143,22 @@ TEST_CASE("source keys are remembered for a while and for a number of messages o
   SECTION("for a while") {
     REQUIRE_FALSE(filter.find(said, now + 248s));
   }
+  SECTION("a sequence number that came round counts from its last use") {
+    filter.remember(said, Position::make(1, 9), now + 200s);
+    REQUIRE(filter.find(said, now + 300s) == Position::make(1, 9));
+    REQUIRE_FALSE(filter.find(said, now + 500s));
+  }
+  SECTION("a line device that says its whole window again under its sequence numbers") {
+    Telemetry line{device_id("a"), "x", {}, {}, {}, {}, Source::tcp};
+    for (std::uint64_t i = 0; i < 400; ++i) {
+      line.source_key = std::to_string(i);
+      filter.remember(line, Position::make(1, 2 + i), now);
+    }
+    for (std::uint64_t i = 0; i < 400; ++i) {
+      line.source_key = std::to_string(i);
+      REQUIRE(filter.find(line, now + 1s) == Position::make(1, 2 + i));
+    }
+  }
   SECTION("for so many") {
     for (std::uint64_t i = 0; i < RepeatFilter::kPerDevice; ++i) {
       auto next = said;
