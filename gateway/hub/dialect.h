@@ -15,6 +15,7 @@ inline constexpr const char* kSequenceNumber = "x-opt-sequence-number";
 inline constexpr const char* kEnqueuedTime = "iothub-enqueuedtime";
 inline constexpr const char* kDeliveryCount = "iothub-deliverycount";
 inline constexpr std::string_view kCreationTime = "iothub-creation-time-utc";
+inline constexpr std::string_view kReceivedTime = "received-time-utc";  // ours; beside the creation time of the device
 
 // One of a device's links: a sender, a receiver or a pair of them on one node.
 struct LinkShape {

@@ -14,9 +14,9 @@ namespace trunkline::hub {
 
 namespace {
 
-// The message-id and the creation time with its name, at their longest: both are ours and count for the hub.
+// The message-id and the times with their names, at their longest: they are ours and count for the hub.
 constexpr std::size_t kMessageIdBytes = 64;
-constexpr std::size_t kCreationTimeBytes = 24;
+constexpr std::size_t kTimeBytes = 24;
 
 std::string_view symbol(std::string_view text) {
   const bool fine = std::all_of(text.begin(), text.end(), [](char c) { return c >= 0x20 && c < 0x7F; });
@@ -56,9 +56,12 @@ Result<std::string_view> TelemetryEncoder::encode(const Message& message) {
     has_creation_time = has_creation_time || property.name == kCreationTime;
   }
   write_id(message.position);
-  // Messages may wait in the spool, so the hub's own arrival time says little.
-  const auto created = to_rfc3339(message.received);
+  // Messages may wait in the spool, so the hub's own arrival time says little. The creation time is the device's where
+  // it has one, and then ours goes beside it.
+  const auto received = to_rfc3339(message.received);
+  const auto created = telemetry.device_time ? to_rfc3339(*telemetry.device_time) : received;
   if (!has_creation_time) pairs_.push_back({kCreationTime, created});
+  if (telemetry.device_time) pairs_.push_back({kReceivedTime, received});
   amqp::BareMessage bare;
   bare.message_id = id_;
   bare.content_type = symbol(telemetry.content_type);
@@ -71,7 +74,8 @@ Result<std::string_view> TelemetryEncoder::encode(const Message& message) {
 
 std::size_t HubMessageSizer::size(const Telemetry& telemetry) const {
   std::size_t size = telemetry.body.size() + telemetry.content_type.size() + telemetry.content_encoding.size() +
-                     kMessageIdBytes + kCreationTime.size() + kCreationTimeBytes;
+                     kMessageIdBytes + kCreationTime.size() + kTimeBytes;
+  if (telemetry.device_time) size += kReceivedTime.size() + kTimeBytes;
   for (const auto& property : telemetry.properties) size += property.name.size() + property.value.size();
   return size;
 }

@@ -54,6 +54,18 @@ TEST_CASE("a reading is written as the hub wants it") {
         std::map<std::string, std::string>{{"unit", "C"}, {"iothub-creation-time-utc", "2023-11-14T22:13:20.123Z"}});
 }
 
+TEST_CASE("the device's time is the creation time, and the time of receipt goes beside it") {
+  hub::TelemetryEncoder encoder(kUuid);
+  auto message = reading();
+  const hub::HubMessageSizer sizer;
+  const auto without = sizer.size(message.telemetry);
+  message.telemetry.device_time = WallTime(Milliseconds(1'600'000'000'456));
+  const auto properties = properties_of(decode(*encoder.encode(message)));
+  CHECK(properties == std::map<std::string, std::string>{{"iothub-creation-time-utc", "2020-09-13T12:26:40.456Z"},
+                                                         {"received-time-utc", "2023-11-14T22:13:20.123Z"}});
+  CHECK(sizer.size(message.telemetry) - without == std::string("received-time-utc2023-11-14T22:13:20.123Z").size());
+}
+
 TEST_CASE("the device's own creation time is kept") {
   hub::TelemetryEncoder encoder(kUuid);
   auto message = reading();
