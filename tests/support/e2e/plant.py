@@ -136,16 +136,16 @@ tcp.command = {{ send = "CMD {{id}} {{payload}}\\n", reply = "DONE {{id}}" }}
         expect(not wrong, f"the ledger does not balance: {wrong}")
 
     def check(self, kills=0):
-        """All promises about what arrived, for each device; the kills allow repeats by the sources."""
+        """All promises about what arrived, for each device; each end of the gateway allows repeats by the sources."""
+        # A gateway process takes a line once. What is twice at the hub was unacknowledged when a process ended, and that is a
+        # window at most. The device itself may say it more often: the kernel closes a dead process's descriptors one by one, so a
+        # redial can be taken by the listening socket of a process that is dead already, and nobody ever reads it.
         allowed = {
             MQTT: self.broker_redeliveries(),
             COAP: kills * self.coap.window + self.coap.unexplained_repeats,
-            TCP: self.tcp.repeats,
+            TCP: min(self.tcp.repeats, kills * self.tcp.window),
         }
-        expect(
-            self.tcp.repeats <= kills * self.tcp.window,
-            f"{TCP}: {self.tcp.repeats} repeats with {kills} kills and a window of {self.tcp.window}",
-        )
+        note(f"{TCP}: {self.tcp.connects} connections, {self.tcp.repeats} lines said again, {kills} ends of the gateway")
         dead = self.dead_letters()
         for device in self.devices:
             result = check_arrivals(
