@@ -19,7 +19,7 @@ class Gateway:
     """Writes trunkline.toml and devices.d into the scenario's folder and runs `trunkline run` on them."""
 
     def __init__(self, scenario, hub, maps, keys, broker=None, coap_port=None, spool="", durability="power",
-                 hub_table="", folder="gateway", coap_table="", mqtt_tables=""):
+                 hub_table="", folder="gateway", coap_table="", mqtt_tables="", spool_directory=None, env=None):
         self.scenario = scenario
         self.program = scenario.program("trunkline")
         self.folder = os.path.join(scenario.folder, folder, "etc")
@@ -30,6 +30,8 @@ class Gateway:
         self.config = os.path.join(self.folder, "trunkline.toml")
         self.control = os.path.join(scenario.folder, folder, "control.sock")
         self.status_port = scenario.ports.take()
+        self.spool = spool_directory or os.path.join(self.state, "spool")
+        self.env = env
         self.process = None
         self.starts = 0
         text = f"""[hub]
@@ -41,7 +43,7 @@ ca_file = "{hub.ca_file}"
 store = "{self.state}/identity.db"
 
 [spool]
-directory = "{self.state}/spool"
+directory = "{self.spool}"
 durability = "{durability}"
 {spool}
 [status]
@@ -78,8 +80,17 @@ control = "{self.control}"
 
     def start(self):
         self.starts += 1
-        self.process = self.scenario.start(f"gateway-{self.starts}", [self.program, "run", "--config", self.config])
+        self.process = self.scenario.start(
+            f"gateway-{self.starts}", [self.program, "run", "--config", self.config], env=self.env
+        )
         return self.process
+
+    def start_in_vain(self, *prefix, seconds=SOON):
+        """Starts it as `prefix` says; its exit status and what it wrote, which is expected soon."""
+        done = self.scenario.run(
+            [*prefix, self.program, "run", "--config", self.config], expected=None, seconds=seconds
+        )
+        return done.returncode, done.stderr.strip()
 
     def kill(self):
         self.process.kill()
