@@ -25,9 +25,9 @@ bool SystemClock::wall_trusted() const {
   if (looked_at_.exchange(second, std::memory_order_relaxed) != second) {
     timex state{};
     const bool synced = ::adjtimex(&state) >= 0 && (state.status & STA_UNSYNC) == 0;
-    trusted_.store(synced && wall() >= kBuilt, std::memory_order_relaxed);
+    trusted_.store(synced, std::memory_order_relaxed);
   }
-  return trusted_.load(std::memory_order_relaxed);
+  return trusted_.load(std::memory_order_relaxed) && wall() >= kBuilt;
 }
 
 std::int64_t day_of(WallTime time) {
