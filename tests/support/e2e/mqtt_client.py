@@ -154,7 +154,7 @@ class Mqtt5:
         except (Failure, OSError):
             return None
 
-    def publish_all(self, messages, window=100):
+    def publish_all(self, messages, window=20):
         """Pairs of topic and payload; returns when all are acknowledged."""
         waiting = 0
         for topic, payload in messages:
