@@ -7,7 +7,7 @@
 readonly BUILD_PACKAGES=(
   build-essential cmake ninja-build ccache pkg-config
   libssl-dev 'libboost1.81-dev|libboost1.83-dev|libboost-dev'
-  'libqpid-proton-cpp12-dev|libqpid-proton-cpp-dev' libpaho-mqttpp-dev libpaho-mqtt-dev
+  'libqpid-proton-cpp12-dev|libqpid-proton-cpp-dev' libpaho-mqttpp-dev libpaho-mqtt-dev libmosquitto-dev
   libcoap3-dev libtomlplusplus-dev libsqlite3-dev libsqlitecpp-dev
   libspdlog-dev libfmt-dev libcli11-dev libexpected-dev libsystemd-dev
 )

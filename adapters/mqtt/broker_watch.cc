@@ -78,14 +78,15 @@ std::string wrapped(const DeviceMap& device, const Command& command) {
 }  // namespace
 
 BrokerWatch::BrokerWatch(std::string adapter, std::string broker, const std::vector<DeviceMap>& devices,
-                         const std::vector<Subscription>& topics, bool retained_come_again, const Clock& clock,
-                         Metrics& metrics, EventQueue& events, JobQueue& jobs, DeviceNotes& notes, ArrivalGate& gate,
-                         Ingress& ingress)
+                         const std::vector<Subscription>& topics, bool retained_come_again, bool commands_apart,
+                         const Clock& clock, Metrics& metrics, EventQueue& events, JobQueue& jobs, DeviceNotes& notes,
+                         ArrivalGate& gate, Ingress& ingress)
     : adapter_(std::move(adapter)),
       broker_(std::move(broker)),
       devices_(devices),
       topics_(topics),
       retained_come_again_(retained_come_again),
+      commands_apart_(commands_apart),
       clock_(clock),
       events_(events),
       jobs_(jobs),
@@ -145,7 +146,7 @@ void BrokerWatch::on(const SessionUp& event) {
   if (event.epoch != epoch_ || link_ != Link::connecting) return;
   session_present_ = event.session_present;
   refused_topic_.clear();
-  answers_missing_ = topics_.size();
+  answers_missing_ = topics_.size() + (commands_apart_ ? 1 : 0);
   link_ = Link::subscribing;
   // Counted from when the call was made: it may have to wait for a message that is held.
   patience_ = kNever;
@@ -171,6 +172,14 @@ void BrokerWatch::on(const SubscribeAnswered& event) {
     refused_topic_ = topics_[event.place].filter;
     log::error("subscription_refused", {{"adapter", adapter_}, {"topic", refused_topic_}, {"reason", event.reason}});
   }
+  answered();
+}
+
+void BrokerWatch::on(const CommandsReady& event) {
+  if (event.epoch == epoch_ && link_ == Link::subscribing) answered();
+}
+
+void BrokerWatch::answered() {
   if (answers_missing_ > 0) --answers_missing_;
   if (answers_missing_ > 0) return;
   subscribed_ = refused_topic_.empty();
@@ -266,7 +275,8 @@ void BrokerWatch::send_orders() {
   for (auto& order : desk_.take_orders()) {
     if (order.withdrawn->load(std::memory_order_acquire)) continue;
     auto message = to_outgoing(order);
-    jobs_.push(Publish{epoch_, order.ticket, std::move(message), std::move(order.withdrawn)});
+    const bool puback_counts = devices_[order.device].command_done == CommandDone::acknowledged;
+    jobs_.push(Publish{epoch_, order.ticket, std::move(message), std::move(order.withdrawn), puback_counts});
   }
 }
 

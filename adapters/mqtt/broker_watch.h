@@ -30,8 +30,9 @@ struct LinkStatus {
 class BrokerWatch {
  public:
   BrokerWatch(std::string adapter, std::string broker, const std::vector<DeviceMap>& devices,
-              const std::vector<Subscription>& topics, bool retained_come_again, const Clock& clock, Metrics& metrics,
-              EventQueue& events, JobQueue& jobs, DeviceNotes& notes, ArrivalGate& gate, Ingress& ingress);
+              const std::vector<Subscription>& topics, bool retained_come_again, bool commands_apart,
+              const Clock& clock, Metrics& metrics, EventQueue& events, JobQueue& jobs, DeviceNotes& notes,
+              ArrivalGate& gate, Ingress& ingress);
 
   // Until StopAsked; it ends with the last job for the mqtt thread and no more calls into Ingress.
   void run();
@@ -49,6 +50,7 @@ class BrokerWatch {
   void on(const SessionLost& event);
   void on(const SubscribeSent& event);
   void on(const SubscribeAnswered& event);
+  void on(const CommandsReady& event);
   void on(const PublishHanded& event);
   void on(const PublishAnswered& event);
   void on(const PublishFailed& event);
@@ -63,6 +65,7 @@ class BrokerWatch {
   void send_orders();
   void lose(const std::string& why);
   void become_up();
+  void answered();
   [[nodiscard]] Result<std::string> topic_for(std::size_t device, const Command& command) const;
   [[nodiscard]] Outgoing to_outgoing(PublishOrder& order) const;
 
@@ -71,6 +74,7 @@ class BrokerWatch {
   const std::vector<DeviceMap>& devices_;
   const std::vector<Subscription>& topics_;
   const bool retained_come_again_;
+  const bool commands_apart_;
   const Clock& clock_;
   EventQueue& events_;
   JobQueue& jobs_;

@@ -3,10 +3,11 @@
 
 namespace trunkline::mqtt {
 
-Caller::Caller(OptionsSource options, const std::vector<Subscription>& topics, JobQueue& jobs, EventQueue& events,
-               SessionEvents& session_events, const ArrivalGate& gate)
+Caller::Caller(OptionsSource options, const std::vector<Subscription>& topics, bool commands_apart, JobQueue& jobs,
+               EventQueue& events, SessionEvents& session_events, const ArrivalGate& gate)
     : options_(std::move(options)),
       topics_(topics),
+      commands_apart_(commands_apart),
       jobs_(jobs),
       events_(events),
       session_events_(session_events),
@@ -22,8 +23,13 @@ void Caller::run() {
   }
 }
 
-void Caller::carry_out(const OpenSession& job) {
+void Caller::close() {
+  commands_.reset();
   session_.reset();
+}
+
+void Caller::carry_out(const OpenSession& job) {
+  close();
   epoch_ = job.epoch;
   const auto options = options_();
   if (!options) {
@@ -40,6 +46,7 @@ void Caller::carry_out(const OpenSession& job) {
 
 void Caller::carry_out(const Subscribe& job) {
   if (!is_open(job.epoch)) return;
+  if (commands_apart_ && !open_commands(job.epoch)) return;
   for (std::size_t place = 0; place < topics_.size(); ++place) {
     if (auto sent = session_->subscribe(place, topics_[place].filter, topics_[place].state); !sent) {
       session_events_.lost(job.epoch, sent.error().message);
@@ -49,7 +56,23 @@ void Caller::carry_out(const Subscribe& job) {
   events_.push(SubscribeSent{job.epoch});
 }
 
+// Only now, when the broker is known to answer. A file that changed since the session began makes it begin anew.
+bool Caller::open_commands(std::uint64_t epoch) {
+  const auto options = options_();
+  auto opened = options ? CommandPublisher::open(*options, epoch, session_events_) : fail(options.error());
+  if (!opened) {
+    session_events_.lost(epoch, opened.error().message);
+    return false;
+  }
+  commands_ = std::move(*opened);
+  return true;
+}
+
 void Caller::carry_out(const Publish& job) {
+  if (commands_apart_ && job.puback_counts) {
+    publish_apart(job);
+    return;
+  }
   // While a message is held Paho would block us, and a command that has been answered meanwhile could not be taken
   // back.
   gate_.wait_clear(*job.withdrawn);
@@ -65,12 +88,23 @@ void Caller::carry_out(const Publish& job) {
   events_.push(PublishHanded{job.ticket});
 }
 
+void Caller::publish_apart(const Publish& job) {
+  if (job.withdrawn->load(std::memory_order_acquire)) return;
+  const auto sent = commands_ && epoch_ == job.epoch ? commands_->publish(job.ticket, job.message)
+                                                     : fail(ErrorCode::unavailable, "the broker is away");
+  if (sent) {
+    events_.push(PublishHanded{job.ticket});
+  } else {
+    events_.push(PublishFailed{job.ticket, 0, sent.error().message});
+  }
+}
+
 void Caller::carry_out(const CloseSession& job) {
-  if (epoch_ == job.epoch) session_.reset();
+  if (epoch_ == job.epoch) close();
 }
 
 void Caller::carry_out(const Quit&) {
-  session_.reset();
+  close();
   quit_ = true;
 }
 

@@ -41,6 +41,9 @@ struct SubscribeAnswered {
   std::size_t place = 0;  // of the topic in the list of all
   unsigned reason = 0;
 };
+struct CommandsReady {
+  std::uint64_t epoch = 0;
+};
 struct PublishHanded {
   std::uint64_t ticket = 0;
 };
@@ -68,8 +71,9 @@ struct HeardAgain {
 struct StopAsked {
   SteadyTime deadline;
 };
-using Event = std::variant<CommandCame, SessionUp, SessionLost, SubscribeSent, SubscribeAnswered, PublishHanded,
-                           PublishAnswered, PublishFailed, ReplyCame, PresenceSaid, HeardAgain, StopAsked>;
+using Event =
+    std::variant<CommandCame, SessionUp, SessionLost, SubscribeSent, SubscribeAnswered, CommandsReady, PublishHanded,
+                 PublishAnswered, PublishFailed, ReplyCame, PresenceSaid, HeardAgain, StopAsked>;
 using EventQueue = WaitQueue<Event>;
 
 // What the mqtt thread is asked to do with Paho.
@@ -84,6 +88,7 @@ struct Publish {
   std::uint64_t ticket = 0;
   Outgoing message;
   std::shared_ptr<std::atomic<bool>> withdrawn;
+  bool puback_counts = false;  // so its reason must be known
 };
 struct CloseSession {
   std::uint64_t epoch = 0;

@@ -3,6 +3,7 @@
 
 #include <pthread.h>
 
+#include <algorithm>
 #include <cstdlib>
 #include <thread>
 #include <unordered_map>
@@ -24,6 +25,12 @@ std::vector<DeviceMap> of_broker(const std::vector<DeviceMap>& devices, const st
     if (device.mqtt && device.mqtt->broker == broker) out.push_back(device);
   }
   return out;
+}
+
+bool any_proved_by_puback(const std::vector<DeviceMap>& devices) {
+  return std::any_of(devices.begin(), devices.end(), [](const DeviceMap& device) {
+    return device.mqtt->command && device.command_done == CommandDone::acknowledged;
+  });
 }
 
 // What TLS does not check of this broker, as its settings name it; nothing if all is checked.
@@ -78,12 +85,13 @@ class MqttAdapter::Runtime final : public mqtt::SessionEvents {
     if (const auto off = mqtt::unchecked(settings_); !off.empty()) {
       log::warning("broker_unverified", {{"adapter", name_}, {"peer", settings_.broker.text()}, {"off", off}});
     }
+    const bool commands_apart = settings_.version == "5" && mqtt::any_proved_by_puback(devices_);
     arrivals_.emplace(mqtt::Arrivals::Place{name_, settings_.broker.port}, devices_, topics_, clock_, metrics_, events_,
                       notes_, unknown_, gate_, ingress);
     watch_.emplace(name_, settings_.broker.text(), devices_, topics_.subscriptions(), settings_.version == "3.1.1",
-                   clock_, metrics_, events_, jobs_, notes_, gate_, ingress);
-    caller_.emplace([this] { return mqtt::session_options(settings_); }, topics_.subscriptions(), jobs_, events_, *this,
-                    gate_);
+                   commands_apart, clock_, metrics_, events_, jobs_, notes_, gate_, ingress);
+    caller_.emplace([this] { return mqtt::session_options(settings_); }, topics_.subscriptions(), commands_apart, jobs_,
+                    events_, *this, gate_);
     caller_thread_ = mqtt::named_thread("mqtt", [this] { caller_->run(); });
     watch_thread_ = mqtt::named_thread("mqtt-watch", [this] { watch_->run(); });
     return {};
@@ -140,6 +148,7 @@ class MqttAdapter::Runtime final : public mqtt::SessionEvents {
   void subscribed(std::uint64_t epoch, std::size_t place, unsigned reason) noexcept override {
     events_.push(mqtt::SubscribeAnswered{epoch, place, reason});
   }
+  void commands_ready(std::uint64_t epoch) noexcept override { events_.push(mqtt::CommandsReady{epoch}); }
   void published(std::uint64_t ticket) noexcept override { events_.push(mqtt::PublishAnswered{ticket}); }
   void publish_failed(std::uint64_t ticket, unsigned reason, std::string why) noexcept override {
     events_.push(mqtt::PublishFailed{ticket, reason, std::move(why)});

@@ -16,7 +16,6 @@ namespace {
 
 constexpr int kAtLeastOnce = 1;
 constexpr std::chrono::seconds kConnectTimeout{10};
-constexpr std::size_t kMaxText = 65'535;  // MQTT 5.0 section 1.5.4
 constexpr std::size_t kMaxProperties = 64;
 
 // Paho ends its threads and frees its globals when the last client of the process goes, without regard to one that
@@ -113,18 +112,10 @@ class Listener final : public ::mqtt::iaction_listener {
   Handler failure_;
 };
 
-// A text that MQTT cannot carry would make the broker drop the whole connection, so it is left out.
-bool carries(std::string_view text) {
-  return text.size() <= kMaxText && text.find('\0') == std::string_view::npos && is_utf8(text);
-}
-
 ::mqtt::properties to_properties(const Outgoing& message) {
   using ::mqtt::property;
   ::mqtt::properties out;
-  if (message.expiry) {
-    const auto seconds = std::clamp<std::int64_t>(message.expiry->count() / 1000, 1, INT32_MAX);
-    out.add({property::MESSAGE_EXPIRY_INTERVAL, static_cast<std::int32_t>(seconds)});
-  }
+  if (const auto seconds = message.expiry_seconds()) out.add({property::MESSAGE_EXPIRY_INTERVAL, *seconds});
   if (!message.content_type.empty() && carries(message.content_type)) {
     out.add({property::CONTENT_TYPE, message.content_type});
   }

@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "adapters/mqtt/outgoing.h"
 #include "gateway/base/clock.h"
 #include "gateway/base/result.h"
 #include "gateway/base/secret.h"
@@ -15,7 +16,9 @@
 namespace trunkline::mqtt {
 
 struct SessionOptions {
-  std::string uri;  // "tcp://host:port" or "ssl://host:port"
+  std::string uri;   // "tcp://host:port" or "ssl://host:port"
+  std::string host;  // the same in parts
+  std::uint16_t port = 0;
   std::string client_id;
   std::string user;
   Secret password;
@@ -43,24 +46,16 @@ struct Arrival {
   bool damaged = false;  // the topic, or something that was left out, is no UTF-8, which a broker must not pass on
 };
 
-struct Outgoing {
-  std::string topic;
-  std::string payload;
-  std::string content_type;
-  std::string correlation;
-  std::string response_topic;
-  std::optional<Milliseconds> expiry;
-  std::vector<Property> properties;
-};
-
-// What happens to one session, told on Paho's threads while they hold its process-wide mutex: implementations hand over
-// and return at once and never call Paho. `arrived` alone may block, and returning from it acknowledges the message.
+// What happens to one session, told on Paho's threads while they hold its process-wide mutex, or on a
+// CommandPublisher's: implementations hand over and return at once and never call Paho. `arrived` alone may block, and
+// returning from it acknowledges the message.
 class SessionEvents {
  public:
   virtual ~SessionEvents() = default;
   virtual void connected(std::uint64_t epoch, bool session_present) noexcept = 0;
   virtual void lost(std::uint64_t epoch, std::string why) noexcept = 0;  // also: could not connect; may come twice
   virtual void subscribed(std::uint64_t epoch, std::size_t place, unsigned reason) noexcept = 0;
+  virtual void commands_ready(std::uint64_t /*epoch*/) noexcept {}  // a CommandPublisher is connected
   virtual void published(std::uint64_t ticket) noexcept = 0;
   virtual void publish_failed(std::uint64_t ticket, unsigned reason, std::string why) noexcept = 0;
   virtual void arrived(const Arrival& arrival) noexcept = 0;

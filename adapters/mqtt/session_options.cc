@@ -30,6 +30,8 @@ Result<Secret> read_password(const std::string& path) {
 Result<SessionOptions> session_options(const config::Mqtt& settings) {
   SessionOptions out;
   out.uri = (settings.tls ? "ssl://" : "tcp://") + settings.broker.text();
+  out.host = settings.broker.host;
+  out.port = settings.broker.port;
   out.client_id = settings.client_id;
   out.user = settings.user;
   out.ca_file = settings.ca_file;

@@ -39,8 +39,8 @@ Result<TopicTable> TopicTable::make(const std::vector<DeviceMap>& devices) {
   for (std::size_t i = 0; i < devices.size(); ++i) {
     if (auto added = table.add_device(devices[i], i); !added) return fail(added.error());
   }
-  for (const auto& device : devices) {
-    if (auto checked = table.check_command(device); !checked) return fail(checked.error());
+  for (std::size_t i = 0; i < devices.size(); ++i) {
+    if (auto checked = table.check_command(devices[i], i); !checked) return fail(checked.error());
   }
   table.subscribe(devices);
   return table;
@@ -92,7 +92,7 @@ Result<void> TopicTable::add(const DeviceMap& device, const std::string& topic, 
   return fail(refusal(device, topic, "is used twice, so nobody knows who speaks"));
 }
 
-Result<void> TopicTable::check_command(const DeviceMap& device) const {
+Result<void> TopicTable::check_command(const DeviceMap& device, std::size_t place) {
   if (!device.mqtt->command) return {};
   const auto pattern = parse(device, *device.mqtt->command);
   if (!pattern) return fail(pattern.error());
@@ -106,7 +106,9 @@ Result<void> TopicTable::check_command(const DeviceMap& device) const {
   const auto topic = pattern->fill(any);
   if (!topic) return fail(refusal(device, *device.mqtt->command, topic.error().message));
   const auto match = topics_.find(*topic);
-  if (match && rules_[match->value].role != TopicRole::ignored) {
+  // A wide filter of ours may bring our own commands back; they mean nothing.
+  if (!match) return add(device, *device.mqtt->command, {TopicRole::ignored, place});
+  if (rules_[match->value].role != TopicRole::ignored) {
     return fail(ErrorCode::invalid, "device " + device.id.text() + ": command topic \"" + *device.mqtt->command +
                                         "\" is also listened to, so a command would come back as a message");
   }

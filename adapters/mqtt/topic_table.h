@@ -60,7 +60,7 @@ class TopicTable {
   };
   Result<void> add(const DeviceMap& device, const std::string& topic, Rule rule);
   Result<void> add_device(const DeviceMap& device, std::size_t place);
-  Result<void> check_command(const DeviceMap& device) const;
+  Result<void> check_command(const DeviceMap& device, std::size_t place);
   void subscribe(const std::vector<DeviceMap>& devices);
 
   TopicMatcher topics_;

@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <unistd.h>
 
+#include <map>
 #include <ostream>
+#include <set>
 #include <unordered_set>
 
 #include "adapters/mqtt/broker_proof.h"
@@ -9,6 +11,7 @@
 #include "gateway/base/json.h"
 #include "gateway/cli/commands.h"
 #include "gateway/mapping/family.h"
+#include "gateway/mapping/topic_pattern.h"
 #include "identity/identity_store.h"
 
 namespace trunkline::cli {
@@ -23,13 +26,40 @@ void expand(config::Loaded& loaded, const std::vector<identity::Identity>& all) 
   for (auto& note : expanded.warnings) loaded.warnings.push_back({std::move(note.place), std::move(note.message)});
 }
 
-// The MQTT library hides the reason of a PUBACK, so "nobody subscribed" (0x10) looks like success.
+// The filters that we subscribe with at each broker, unknown devices of families included.
+std::map<std::string, std::set<std::string>> own_filters(const config::Settings& settings) {
+  std::map<std::string, std::set<std::string>> out;
+  const auto add = [&](const DeviceMap& map) {
+    if (!map.mqtt) return;
+    auto& filters = out[map.mqtt->broker];
+    filters.insert(map.mqtt->filters.begin(), map.mqtt->filters.end());
+    const auto topic = TopicPattern::parse(map.mqtt->telemetry);
+    if (map.mqtt->filters.empty() && topic && !topic->is_exact()) filters.insert(topic->filter());
+  };
+  for (const auto& map : settings.devices) add(map);
+  for (const auto& family : settings.families) add(family.prototype);
+  return out;
+}
+
+// Where a broker's PUBACK cannot tell whether anybody listens.
 void name_blind_spots(config::Loaded& loaded) {
-  const auto look = [&loaded](const DeviceMap& map, const std::string& who) {
+  const auto filters = own_filters(loaded.settings);
+  const auto look = [&loaded, &filters](const DeviceMap& map, const std::string& who) {
     if (!map.mqtt || !map.mqtt->command || map.command_done != CommandDone::acknowledged) return;
-    loaded.warnings.push_back({map.place, who +
-                                              ": command_done = \"acknowledged\" also counts a command that the broker "
-                                              "took while nobody listened; map mqtt.command_reply where that matters"});
+    std::string why;
+    for (const auto& broker : loaded.settings.mqtt) {
+      if (broker.name == map.mqtt->broker && broker.version == "3.1.1") why = "MQTT 3.1.1 does not tell";
+    }
+    const auto command = TopicPattern::parse(*map.mqtt->command);
+    for (const auto& filter : filters.at(map.mqtt->broker)) {
+      if (command && filter_covers(filter, command->filter())) why = "we listen there ourselves, with " + filter;
+    }
+    if (why.empty()) return;
+    loaded.warnings.push_back(
+        {map.place, who +
+                        ": command_done = \"acknowledged\" also counts a command that the broker took while nobody "
+                        "listened (" +
+                        why + "); map mqtt.command_reply where that matters"});
   };
   for (const auto& map : loaded.settings.devices) look(map, "device " + map.id.text());
   for (const auto& family : loaded.settings.families) look(family.prototype, "family " + family.id);

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "tests/component/mqtt/bench.h"
+#include "tests/component/mqtt/fake_broker.h"
 #include "tests/support/catch.h"
+#include "tests/support/eventually.h"
 
 using namespace trunkline;
 using namespace trunkline::test;
@@ -55,6 +57,91 @@ TEST_CASE("the broker's PUBACK is enough where the map says so", "[C-01]") {
   CHECK(outcome->kind == Kind::accepted);
   CHECK(device->wait_line("open 7"));
   CHECK(bench.broker.log().lines_with("Sending PUBACK to trunkline") == 1);
+}
+
+TEST_CASE("a command on whose topic nobody listens is released where the PUBACK counts", "[C-01]") {
+  Bench bench({mqtt_device("boiler", CommandDone::acknowledged)});
+  bench.run();
+  const auto nobody = bench.deliver(Bench::command("boiler", 7, 30s)).wait();
+  REQUIRE(nobody);
+  CHECK(nobody->kind == Kind::released);
+  CHECK(nobody->description.find("nobody listens") != std::string::npos);
+
+  auto device = bench.broker.subscribe("device", kCmd, "%p|%D|%R|%C|%E|%P|%r");
+  auto command = Bench::command("boiler", 8, 30s);
+  command.content_type = "text/plain";
+  command.properties = {{"valve", "3"}, {"bad", std::string("\xff\xfe")}};
+  const auto somebody = bench.deliver(std::move(command)).wait();
+  REQUIRE(somebody);
+  CHECK(somebody->kind == Kind::accepted);
+  CHECK(device->wait_line("open 8|8|plant/boiler/done|text/plain|29|valve:3|0"));
+}
+
+TEST_CASE("the reason in a PUBACK decides what becomes of a command that it proves", "[C-01]") {
+  FakeBroker broker;
+  config::Mqtt settings;
+  settings.broker = net::Endpoint{"127.0.0.1", broker.port()};
+  SystemClock clock;
+  Metrics metrics;
+  FakeIngress ingress;
+  MqttAdapter adapter(settings, {mqtt_device("boiler", CommandDone::acknowledged)}, clock, metrics);
+  REQUIRE(adapter.start(ingress));
+  REQUIRE(ingress.wait_presence(device_id("boiler"), Presence::reachable));
+  const auto outcome_for = [&](std::uint8_t reason) {
+    broker.answer_publishes_with(reason);
+    OutcomeSlot slot;
+    adapter.deliver(Bench::command("boiler", 100U + reason, 30s), slot.completion());
+    return slot.wait().value_or(Outcome{Kind::modified});
+  };
+  CHECK(outcome_for(0x00).kind == Kind::accepted);
+  CHECK(outcome_for(0x10).kind == Kind::released);
+  CHECK(outcome_for(0x87).kind == Kind::rejected);
+  CHECK(outcome_for(0x97).kind == Kind::released);  // quota exceeded
+  CHECK(outcome_for(0x99).kind == Kind::rejected);  // payload format invalid
+  CHECK(outcome_for(0x00).kind == Kind::accepted);
+  adapter.stop(in(5s));
+}
+
+TEST_CASE("MQTT 3.1.1 tells no reason, so its PUBACK is believed", "[C-01]") {
+  Bench bench({mqtt_device("boiler", CommandDone::acknowledged)});
+  bench.settings.version = "3.1.1";
+  bench.run();
+  const auto outcome = bench.deliver(Bench::command("boiler", 7, 30s)).wait();
+  REQUIRE(outcome);
+  CHECK(outcome->kind == Kind::accepted);
+  CHECK(bench.broker.log().lines_with("trunkline-commands") == 0);
+}
+
+TEST_CASE("a command that the PUBACK proves does not wait behind a message that is held", "[C-01]") {
+  Bench bench({mqtt_device("boiler", CommandDone::acknowledged)});
+  bench.run();
+  auto device = bench.broker.subscribe("device", kCmd, "%p");
+  bench.broker.publish(kState, "full");
+  REQUIRE(bench.ingress.wait_held(1));
+  const auto outcome = bench.deliver(Bench::command("boiler", 1, 30s)).wait();
+  REQUIRE(outcome);
+  CHECK(outcome->kind == Kind::accepted);
+  CHECK(bench.ingress.held() == 1);
+  bench.ingress.answer(Admission::safe());
+}
+
+TEST_CASE("a lost connection for commands is a lost broker, and both come back", "[R-01]") {
+  Bench bench({mqtt_device("boiler", CommandDone::acknowledged)});
+  bench.ingress.answer_by(always_safe);
+  bench.run();
+  {
+    // Whoever comes with the same client id throws the older one out.
+    Child rival(bench.broker.client("mosquitto_pub", "trunkline-commands", {"-t", "x", "-m", "1"}));
+    REQUIRE(rival.wait_exit() == 0);
+  }
+  REQUIRE(bench.broker.log().wait_line("as trunkline (p5", 2));
+  auto device = bench.broker.subscribe("device", kCmd, "%p");
+  REQUIRE(eventually([&] {
+    const auto outcome = bench.deliver(Bench::command("boiler", 1, 30s)).wait();
+    return outcome && outcome->kind == Kind::accepted;
+  }));
+  bench.broker.publish(kState, "1");
+  CHECK(bench.ingress.wait_count(1));
 }
 
 TEST_CASE("a command that is written counts as done where the map says so", "[C-01]") {
@@ -131,6 +218,7 @@ TEST_CASE("a full spool with commands under way is no deadlock and everything fl
   bench.ingress.answer_by(
       [&](const Telemetry&) { return full ? Admission::throttled(20ms, "full") : Admission::safe(); });
   bench.run();
+  const auto device = bench.broker.subscribe("device", "plant/+/cmd", "%p");
   for (int i = 0; i < 10; ++i) bench.broker.publish(kState, std::to_string(i));
   REQUIRE(bench.ingress.wait_count(3));
   auto boiler = bench.deliver(Bench::command("boiler", 1, 60s));

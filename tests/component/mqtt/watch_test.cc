@@ -45,8 +45,9 @@ struct WatchBench {
   std::deque<mqtt::Job> waiting;
   mqtt::DeviceNotes notes = mqtt::DeviceNotes(2);
   mqtt::ArrivalGate gate;
-  mqtt::BrokerWatch watch{"mqtt", "127.0.0.1:1", devices, topics.subscriptions(), false, clock, metrics, events, jobs,
-                          notes,  gate,          ingress};
+  mqtt::BrokerWatch watch{
+      "mqtt", "127.0.0.1:1", devices, topics.subscriptions(), false, false, clock, metrics, events, jobs,
+      notes,  gate,          ingress};
   std::thread thread;
 };
 

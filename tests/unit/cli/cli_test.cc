@@ -67,6 +67,27 @@ TEST_CASE("check reports every problem on standard error and ends with 2", "[cli
   CHECK(value.at("problems").as_array()[0].as_object().at("line").to_number<int>() == 1);
 }
 
+TEST_CASE("check names commands whose PUBACK cannot tell whether anybody listens", "[cli][C-01]") {
+  const CliFolder folder;
+  const std::string hub = "[hub]\nhost = \"h.example.net\"\n[mqtt]\nbroker = \"mqtt://127.0.0.1\"\n";
+  folder.write("trunkline.toml", hub);
+  std::filesystem::create_directory(folder.path / "devices.d");
+  folder.write("devices.d/1.toml",
+               "[[device]]\nid = \"a\"\nmqtt.telemetry = \"a/state\"\nmqtt.command = \"a/cmd\"\n"
+               "command_done = \"acknowledged\"\n"
+               "[[device]]\nid = \"b\"\nmqtt.telemetry = \"b/{rest+}/state\"\nmqtt.command = \"b/cmd\"\n"
+               "command_done = \"acknowledged\"\n");
+  auto done = run_cli({"check", "--config", folder.config});
+  CHECK(done.status == 0);
+  CHECK(!has(done.err, "device a: command_done"));
+  CHECK(has(done.err, "device b: command_done = \"acknowledged\" also counts"));
+  CHECK(has(done.err, "we listen there ourselves, with b/#"));
+  folder.write("trunkline.toml", hub + "version = \"3.1.1\"\n");
+  done = run_cli({"check", "--config", folder.config});
+  CHECK(has(done.err, "device a: command_done = \"acknowledged\" also counts"));
+  CHECK(has(done.err, "MQTT 3.1.1 does not tell"));
+}
+
 TEST_CASE("check warns about devices without identity and makes no store", "[cli][config]") {
   const CliFolder folder;
   std::filesystem::create_directory(folder.path / "devices.d");

@@ -35,7 +35,7 @@ HUBSIM_MAY_INCLUDE = {"gateway/base", "gateway/net", "gateway/amqp", "tests/hubs
 # Which product folders may include a library's headers: one place each, so that its exceptions and types stay there.
 LIBRARIES = [
     (r"proton/", {"gateway/amqp", "gateway/hub"}),
-    (r"mqtt/|MQTT\w*\.h$", {"adapters/mqtt"}),
+    (r"mqtt/|MQTT\w*\.h$|mosquitto\w*\.h$|mqtt_protocol\.h$", {"adapters/mqtt"}),
     (r"coap3?/", {"adapters/coap"}),
     (r"sqlite3\.h$|SQLiteCpp/", {"identity", "gateway/pipeline"}),
     (r"toml\+\+/|toml\.hpp$", {"config"}),
