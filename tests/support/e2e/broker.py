@@ -16,7 +16,7 @@ class Broker:
     """`access` says who may come in, `more` is put into its configuration as it stands; `listeners` replaces the only
     listener by what a function makes of the port."""
 
-    def __init__(self, scenario, name="mosquitto", access="allow_anonymous true", more="", listeners=None):
+    def __init__(self, scenario, name="mosquitto", access="allow_anonymous true", more="", listeners=None, logs="all"):
         self.scenario = scenario
         self.name = name
         self.port = scenario.ports.take()
@@ -38,7 +38,7 @@ max_queued_messages 0
 max_queued_bytes 268435456
 max_inflight_messages {WINDOW}
 log_dest stderr
-log_type all
+log_type {logs}
 {more}
 """
             )
