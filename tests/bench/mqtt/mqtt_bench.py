@@ -56,7 +56,7 @@ def through_gateway(scenario, hub, broker, topics, messages, durability, size):
     gateway.process.terminate()
     fill(broker, topics, messages, size)
     process = gateway.start()
-    eventually(lambda: gateway.get("/healthz")[0] == 200, "the gateway runs", pause=0.005)
+    process.wait_line("gateway_started")
     begun, cpu = time.monotonic(), cpu_seconds(process.pid)
     before = gateway.metric("uplink_accepted_total")
     eventually(lambda: gateway.metric("uplink_accepted_total") >= messages, "the hub accepted everything", 600, 0.05)
