@@ -75,6 +75,8 @@ void check_devices(const std::vector<DeviceDraft>& drafts, References main, std:
 
 // `map = { … }`: how its payloads become what goes up.
 std::shared_ptr<const PayloadMap> read_payload_map(TableReader& device);
+// `format` and `assume_utc` of a table that says where a device's time is.
+DeviceTime read_time_rule(TableReader& time);
 
 // `samples = [ … ]`, and a run of them through the finished map.
 std::vector<Sample> read_samples(TableReader& device);

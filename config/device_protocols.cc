@@ -170,6 +170,35 @@ void read_coap_way(TableReader& reader, const DeviceDraft& draft, CoapMap& coap)
   }
 }
 
+// Where the device says when it was: time = { option = 65000, format = "unix_ms" } or { query = "ts" }.
+void read_coap_time(TableReader& reader, CoapMap& coap) {
+  const auto* entry = reader.table("time");
+  if (entry == nullptr) return;
+  TableReader time(*entry->value.table(), entry->value.mark, reader.name_of("time"), reader.findings());
+  CoapTime out;
+  const auto option = time.integer("option", 2048, 65535);
+  const auto query = time.text("query");
+  out.rule = read_time_rule(time);
+  time.finish();
+  if (option) out.option = static_cast<unsigned>(*option);
+  if (query) out.query = query->value;
+  if ((time.find("option") != nullptr) == (time.find("query") != nullptr)) {
+    reader.findings().problem(entry->value.mark, "coap.time needs one of option and query, such as { query = \"ts\" }");
+  } else if (query && (query->value.empty() || query->value.size() > 64 || query->value.find_first_of("=&") < 64)) {
+    reader.findings().problem(query->mark, "coap.time.query is " + quoted(query->value) +
+                                               "; write the name before the =, at most 64 characters");
+  } else if (option && *option % 2 != 0) {
+    reader.findings().problem(time.find("option")->mark,
+                              "coap.time.option is odd, so it is critical and servers must refuse it (RFC 7252 section "
+                              "5.4.6); take an even number, such as 65000");
+  } else if (option && out.rule.format == DeviceTime::Format::iso8601) {
+    reader.findings().problem(time.mark(),
+                              "coap.time.option is a number; add format = \"unix_ms\" or format = \"unix\"");
+  } else {
+    coap.time = std::move(out);
+  }
+}
+
 }  // namespace
 
 void read_coap_map(const Entry& entry, const TableReader& device, References main, Findings& findings,
@@ -216,6 +245,7 @@ void read_coap_map(const Entry& entry, const TableReader& device, References mai
     coap.command = std::move(path->value);
   }
   read_coap_way(reader, draft, coap);
+  read_coap_time(reader, coap);
   if (auto path = read_address(reader, "result", draft, path_fault)) {
     claim(*path);
     coap.result = std::move(path->value);

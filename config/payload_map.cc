@@ -109,19 +109,24 @@ void read_time(TableReader& reader, PayloadMap& map) {
   const auto* entry = reader.table("time");
   if (entry == nullptr) return;
   TableReader time(*entry->value.table(), entry->value.mark, "map.time", reader.findings());
-  DeviceTime rule;
+  auto rule = read_time_rule(time);
   if (time.require("at") != nullptr) rule.pointer = read_pointer(time, "at").value_or("");
+  time.finish();
+  map.time = std::move(rule);
+}
+
+}  // namespace
+
+DeviceTime read_time_rule(TableReader& time) {
+  DeviceTime rule;
   if (const auto format = time.choice("format", {"iso8601", "unix", "unix_ms"})) {
     rule.format = format->value == "unix"      ? DeviceTime::Format::unix_seconds
                   : format->value == "unix_ms" ? DeviceTime::Format::unix_milliseconds
                                                : DeviceTime::Format::iso8601;
   }
   rule.assume_utc = time.flag("assume_utc").value_or(false);
-  time.finish();
-  map.time = std::move(rule);
+  return rule;
 }
-
-}  // namespace
 
 std::shared_ptr<const PayloadMap> read_payload_map(TableReader& device) {
   const auto* entry = device.table("map");

@@ -193,6 +193,7 @@ void Device::answer_now(Question question) {
   const auto* command = lane_.current();
   const auto part = question.block2 && question.block2->number == 0 ? question.block2 : std::nullopt;
   auto response = show(Code::changed, command, part);
+  response.own_option = question.time;
   response.block1 = question.block1;
   const bool unwanted = command == nullptr && !wanted(question.no_response, Code::changed);
   const bool sent = !unwanted && send(question.session.get(), question.confirmable, question.token, response);

@@ -5,6 +5,7 @@
 #include <deque>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "adapters/coap/command_lane.h"
@@ -58,6 +59,7 @@ struct Question {
   bool confirmable = false;
   std::uint8_t no_response = 0;
   SteadyTime asked{};
+  std::optional<std::pair<unsigned, std::uint64_t>> time{};  // goes into the answer
 };
 
 // Whether a response may be sent: RFC 7967 section 2.1 has a bit for each class that is not wanted.

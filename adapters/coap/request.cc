@@ -64,6 +64,13 @@ std::string to_text(const Peer& peer) {
   return "[" + std::string(text) + "]" + port;
 }
 
+std::optional<std::string_view> own_option(const Request& request, unsigned number) {
+  for (const auto& [own, value] : request.own_options) {
+    if (own == number) return value;
+  }
+  return std::nullopt;
+}
+
 std::optional<std::string_view> query_value(const Request& request, std::string_view name) {
   for (const std::string_view query : request.queries) {
     if (query.size() > name.size() && query.substr(0, name.size()) == name && query[name.size()] == '=') {

@@ -7,6 +7,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 namespace trunkline::coap {
@@ -92,8 +93,13 @@ struct Request {
   bool bad_block = false;              // one of the two cannot be read
   bool preconditions = false;          // If-Match or If-None-Match: critical, and we have no such state
   std::uint8_t no_response = 0;        // classes of response that the device does not want (RFC 7967)
+  // Options whose numbers nobody has registered (RFC 7252 section 12.2); live as long as the datagram.
+  std::vector<std::pair<unsigned, std::string_view>> own_options;
   std::string_view payload;
 };
+
+// The first option of that number among own_options.
+std::optional<std::string_view> own_option(const Request& request, unsigned number);
 
 // The value of "name=" among the queries, nothing if it is not there.
 std::optional<std::string_view> query_value(const Request& request, std::string_view name);

@@ -10,6 +10,8 @@ namespace trunkline::coap {
 
 namespace {
 
+constexpr unsigned kOwnOptions = 2048;
+
 Method method_of(const coap_pdu_t* pdu) {
   switch (coap_pdu_get_code(pdu)) {
     case COAP_REQUEST_CODE_GET:
@@ -87,6 +89,7 @@ Request read_request(const coap_pdu_t* pdu) {
         out.no_response = static_cast<std::uint8_t>(number);
         break;
       default:
+        if (options.number >= kOwnOptions) out.own_options.emplace_back(options.number, text);
         break;
     }
   }

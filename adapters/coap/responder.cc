@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "adapters/coap/device_time.h"
 #include "gateway/base/log.h"
 
 namespace trunkline::coap {
@@ -176,6 +177,8 @@ Response Responder::take(Device& device, std::size_t index, const Request& reque
                       {},
                       source_key(speaker, request),
                       Source::coap};
+  const auto& time = device.map().coap->time;
+  if (time) telemetry.device_time = device_time(request, *time);
   const auto stated = request.content_format ? media_type(*request.content_format) : std::nullopt;
   if (stated) {
     telemetry.content_type = *stated;
@@ -184,7 +187,8 @@ Response Responder::take(Device& device, std::size_t index, const Request& reque
   }
   outstanding_.emplace(exchange,
                        Outstanding{{Session(session), request.token, option_of(request.block1), request.block2,
-                                    request.confirmable && !speaker.crowding, request.no_response, now},
+                                    request.confirmable && !speaker.crowding, request.no_response, now,
+                                    time ? time_for(request, *time, shared_.clock.wall()) : std::nullopt},
                                    index});
   if (device.map().coap->piggyback) device.on_asked();
   submit_(exchange, std::move(telemetry));
@@ -213,6 +217,7 @@ void Responder::on_admission(std::uint64_t request, const Admission& admission) 
   exchanges_.answer(request, reply);
 
   auto response = code_only(reply.code);
+  response.own_option = waiting.question.time;
   response.block1 = waiting.question.block1;
   if (reply.code == Code::unavailable) {
     shared_.counters.throttled.add();

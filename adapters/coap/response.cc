@@ -16,6 +16,12 @@ bool add_uint(coap_pdu_t* pdu, coap_option_num_t number, std::uint32_t value) {
   return coap_add_option(pdu, number, length, bytes.data()) != 0;
 }
 
+bool add_long(coap_pdu_t* pdu, unsigned number, std::uint64_t value) {
+  std::array<std::uint8_t, 8> bytes{};
+  const auto length = coap_encode_var_safe8(bytes.data(), bytes.size(), value);
+  return coap_add_option(pdu, static_cast<coap_option_num_t>(number), length, bytes.data()) != 0;
+}
+
 bool add_text(coap_pdu_t* pdu, coap_option_num_t number, const std::string& text) {
   return coap_add_option(pdu, number, text.size(), reinterpret_cast<const std::uint8_t*>(text.data())) != 0;
 }
@@ -50,6 +56,7 @@ bool fill(coap_pdu_t* pdu, const Response& response) {
   if (response.block1) ok = ok && add_uint(pdu, COAP_OPTION_BLOCK1, *response.block1);
   if (response.size2) ok = ok && add_uint(pdu, COAP_OPTION_SIZE2, *response.size2);
   if (response.size1) ok = ok && add_uint(pdu, COAP_OPTION_SIZE1, *response.size1);
+  if (response.own_option) ok = ok && add_long(pdu, response.own_option->first, response.own_option->second);
   if (!response.payload.empty()) {
     ok = ok && coap_add_data(pdu, response.payload.size(),
                              reinterpret_cast<const std::uint8_t*>(response.payload.data())) != 0;

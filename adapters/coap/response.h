@@ -5,6 +5,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "adapters/coap/request.h"
@@ -31,7 +32,8 @@ struct Response {
   std::optional<std::uint32_t> block1;
   std::optional<std::uint32_t> size2;
   std::optional<std::uint32_t> size1;
-  std::string_view payload;  // lives until it is sent
+  std::optional<std::pair<unsigned, std::uint64_t>> own_option;  // of a number beyond all of these
+  std::string_view payload;                                      // lives until it is sent
 };
 
 // Writes code, options and payload; false: they do not fit.

@@ -83,6 +83,14 @@ struct CoapPush {
   std::string path;
 };
 
+// Where a CoAP device says when its message was: an option of its own number, or a query "name=…". An empty option is
+// a device without a clock, whose answer carries our time in the same option.
+struct CoapTime {
+  unsigned option = 0;  // 0: the query
+  std::string query;
+  DeviceTime rule;
+};
+
 struct CoapMap {
   std::optional<std::string> address;  // source address that is this device, on the plain listener
   std::string telemetry;               // path, "/t"; unique over all devices when neither identity nor address is set
@@ -91,6 +99,7 @@ struct CoapMap {
   std::optional<std::string> identity{};  // PSK identity or certificate name; then it is heard on DTLS only
   bool piggyback = false;                 // commands come in the answer to its telemetry
   std::optional<CoapPush> push{};         // commands are POSTed there
+  std::optional<CoapTime> time{};
 
   [[nodiscard]] bool takes_commands() const { return command || piggyback || push; }
 };

@@ -123,6 +123,11 @@ std::string fill(const std::string& text, const Captures& captures) {
 
 }  // namespace
 
+std::optional<WallTime> read_time(std::string_view text, const DeviceTime& rule) {
+  if (!is_utf8(text)) return std::nullopt;
+  return read_time(json::value(text), rule);
+}
+
 struct Shaper::State {
   struct Last {
     json::value value;

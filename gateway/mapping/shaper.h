@@ -52,6 +52,10 @@ class Shaper {
 // "2024-05-01T12:00:00[.fff][Z|+02:00]", also with a blank for the T (RFC 3339 and what devices write).
 std::optional<WallTime> parse_iso8601(std::string_view text, bool assume_utc);
 
+// A device's time as it says it outside of a payload; nothing if it cannot be read or is that of a device without a
+// clock.
+std::optional<WallTime> read_time(std::string_view text, const DeviceTime& rule);
+
 // The number that a text is or starts with; nothing if it starts with something else.
 std::optional<double> leading_number(std::string_view text);
 

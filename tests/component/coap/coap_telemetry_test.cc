@@ -270,3 +270,34 @@ TEST_CASE("a CoAP port in use is an error that names the address") {
   REQUIRE_FALSE(started);
   CHECK(started.error().message.find(rig.adapter.listening()) != std::string::npos);
 }
+
+TEST_CASE("a device says when its message was, and one without a clock is told the time") {
+  auto by_option = coap_map("tank-3", "/tank");
+  by_option.coap->time = CoapTime{65000, {}, {{}, DeviceTime::Format::unix_milliseconds, false}};
+  auto by_query = coap_map("pump-1", "/pump");
+  by_query.coap->time = CoapTime{0, "ts", {{}, DeviceTime::Format::unix_seconds, false}};
+  CoapRig rig({by_option, by_query});
+  rig.ingress.answer_by([](const Telemetry& /*telemetry*/) { return Admission::safe(); });
+  CoapPeer peer(rig.adapter.listening());
+  const auto answer = [&peer](CoapMessage request) {
+    peer.send(request);
+    REQUIRE(peer.receive()->code == 0);
+    auto out = peer.receive();
+    REQUIRE(out);
+    peer.acknowledge(*out);
+    CHECK(out->code == 204);
+    return *out;
+  };
+  CHECK_FALSE(answer(post("/tank/t", 1, "x").option(65000, {"\x01\x8b\xcf\xe5\x68\x7b", 6})).find(65000));
+  CHECK_FALSE(answer(post("/pump/t", 2, "x").option(15, "ts=1700000000")).find(65000));
+  const auto told = answer(post("/tank/t", 3, "x").option(65000, {})).find(65000);
+  REQUIRE(told);
+  std::int64_t time = 0;
+  for (const char c : *told) time = time << 8 | static_cast<unsigned char>(c);
+  CHECK(std::chrono::abs(WallTime(Milliseconds(time)) - rig.clock.wall()) < 60s);
+  const auto received = rig.ingress.received();
+  REQUIRE(received.size() == 3);
+  CHECK(received[0].device_time == WallTime(Milliseconds(1'700'000'000'123)));
+  CHECK(received[1].device_time == WallTime(Milliseconds(1'700'000'000'000)));
+  CHECK_FALSE(received[2].device_time);
+}

@@ -119,6 +119,32 @@ TEST_CASE("a DTLS device has its identity, and its commands come in one of three
   CHECK(one(kAll, "coap.piggyback = false").empty());
 }
 
+TEST_CASE("where a CoAP device says its time is an even option or a query") {
+  const auto load = [](const std::string& time) {
+    return load_strings(kAll, {"[[device]]\nid = \"a\"\ncoap.telemetry = \"/t\"\ncoap.time = " + time + "\n"});
+  };
+  const auto by_option = load("{ option = 65000, format = \"unix_ms\" }");
+  CHECK(report(by_option.problems).empty());
+  const auto& option = by_option.settings.devices.at(0).coap->time;
+  REQUIRE(option);
+  CHECK(option->option == 65000);
+  CHECK(option->rule.format == DeviceTime::Format::unix_milliseconds);
+  const auto by_query = load("{ query = \"ts\", assume_utc = true }");
+  CHECK(report(by_query.problems).empty());
+  const auto& query = by_query.settings.devices.at(0).coap->time;
+  REQUIRE(query);
+  CHECK(query->option == 0);
+  CHECK(query->query == "ts");
+  CHECK(query->rule.assume_utc);
+  const auto wrong = [&load](const std::string& time) { return report(load(time).problems); };
+  CHECK(wrong("{ format = \"unix\" }").find("needs one of option and query") != std::string::npos);
+  CHECK(wrong("{ option = 65000, query = \"ts\" }").find("needs one of") != std::string::npos);
+  CHECK(wrong("{ option = 65001, format = \"unix\" }").find("is odd") != std::string::npos);
+  CHECK(wrong("{ option = 65000 }").find("add format") != std::string::npos);
+  CHECK(wrong("{ option = 12, format = \"unix\" }").find("2048") != std::string::npos);
+  CHECK(wrong("{ query = \"a=b\" }").find("before the =") != std::string::npos);
+}
+
 TEST_CASE("the files of CoAP certificates belong together", "[config]") {
   const std::string dtls = kHub + "[coap]\nlisten_dtls = \"0.0.0.0:5684\"\n";
   CHECK(report(load_strings(dtls + "cert = \"/a\"\nkey = \"/b\"\nca_file = \"/c\"\n", {}).problems).empty());
