@@ -159,7 +159,7 @@ const std::vector<Option>& table() {
   {"coap", "session_timeout", Kind::duration, 10 * kSecond, kDay, {}, "", "a peer that is silent for so long is forgotten, and its DTLS session with it", of<coap, &Coap::session_timeout>},
   {"coap", "max_body", Kind::size, kKiB, 256 * kKiB, {}, "", "of one message, both ways, in blocks if need be", bytes_of<coap, &Coap::max_body>},
   {"coap", "max_sessions", Kind::integer, 1, 100'000, {}, "", "peers of each listener", of<coap, &Coap::max_sessions>},
-  {"coap", "max_handshakes", Kind::integer, 1, 100'000, {}, "", "unfinished DTLS handshakes; more wait for their retransmission", of<coap, &Coap::max_handshakes>},
+  {"coap", "max_handshakes", Kind::integer, 1, 100'000, {}, "", "unfinished DTLS handshakes, half of them from one address; more wait for their retransmission", of<coap, &Coap::max_handshakes>},
   {"coap", "peer_rate", Kind::rate, 0, 1'000'000, {}, "", "requests of one peer in a second, beyond it 4.29", of<coap, &Coap::peer_rate>},
   {"coap", "durability", Kind::choice, 0, 0, {"power", "process"}, "the spool's", "for its messages", of<coap, &Coap::durability>},
 

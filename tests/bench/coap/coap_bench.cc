@@ -1,31 +1,25 @@
 // SPDX-License-Identifier: Apache-2.0
-// usage: coap_bench [SECONDS]       confirmable POSTs of 200 bytes, each session with one on its way: the adapter with
-// an ingress that answers at once, beside libcoap that answers at once, over UDP and DTLS. Prints one line of each:
-// rate, p50 and p99 until the 2.04, CPU of the server per message, and its memory per session.
-#include <poll.h>
+// usage: coap_bench [SECONDS [ROUNDS]]       confirmable POSTs of 200 bytes, each session with one on its way: the
+// adapter with an ingress that answers at once, beside libcoap that answers at once, over UDP and DTLS, in turn. Prints
+// one line of each, the median of the rounds: rate, p50 and p99 until the 2.04, CPU of the server per message, its
+// memory per session.
 #include <signal.h>
-#include <sys/epoll.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include <algorithm>
-#include <chrono>
 #include <cstdio>
 #include <cstdlib>
 #include <fstream>
 #include <functional>
-#include <memory>
 #include <string>
 #include <vector>
 
 #include "adapters/coap/coap_adapter.h"
 #include "tests/bench/coap/bare_server.h"
-#include "tests/support/coap_peer.h"
-#include "tests/support/dtls_peer.h"
+#include "tests/bench/coap/clients.h"
 
 using namespace trunkline;
-using namespace trunkline::test;
-using Steady = std::chrono::steady_clock;
 
 namespace {
 
@@ -113,86 +107,43 @@ struct Server {
   }
 };
 
-struct Client {
-  std::unique_ptr<CoapPeer> plain;
-  std::unique_ptr<DtlsPeer> secure;
-  CoapMessage request;
-  Steady::time_point sent;
-
-  [[nodiscard]] int fd() const { return plain ? plain->fd() : secure->fd(); }
-  void ask() {
-    ++request.id;
-    request.token = {static_cast<char>(request.id >> 8), static_cast<char>(request.id & 0xff)};
-    sent = Steady::now();
-    plain ? plain->send(request) : secure->send(request);
-  }
-  // True: the 2.04 to what was asked is there.
-  bool take() {
-    const auto answer = plain ? plain->receive(std::chrono::milliseconds(0)) : secure->try_receive();
-    if (!answer) return false;
-    if (answer->type == CoapMessage::con) plain ? plain->acknowledge(*answer) : secure->acknowledge(*answer);
-    return answer->code == 204 && answer->token == request.token;
-  }
+struct Figures {
+  double rate = 0, cpu_us = 0, kib = 0;
+  bench::Clients::Result load;
 };
 
-void measure(const char* what, bool secure, std::size_t sessions, double seconds, const Server& server, bool one_path) {
+Figures measure(bool secure, std::size_t sessions, double seconds, const Server& server, bool one_path) {
   const auto before = usage_of(server.pid);
-  const auto address = "127.0.0.1:" + std::to_string(server.port);
-  std::vector<Client> clients(sessions);
-  const auto begun = Steady::now();
-  for (std::size_t i = 0; i < sessions; ++i) {
-    auto& client = clients[i];
-    if (secure) {
-      client.secure = std::make_unique<DtlsPeer>(address, DtlsProof{name(i), kKey, {}, {}});
-      if (!client.secure->ok()) std::printf("handshake %zu failed\n", i);
-    } else {
-      client.plain = std::make_unique<CoapPeer>(address);
-    }
-    client.request.code = 2;
-    client.request.path(one_path ? "/t" : "/t" + std::to_string(i)).payload = std::string(200, 'x');
-  }
-  const std::chrono::duration<double> setup = Steady::now() - begun;
-  const int epoll = ::epoll_create1(EPOLL_CLOEXEC);
-  for (std::size_t i = 0; i < sessions; ++i) {
-    epoll_event event{EPOLLIN, {.u64 = i}};
-    ::epoll_ctl(epoll, EPOLL_CTL_ADD, clients[i].fd(), &event);
-  }
-  for (auto& client : clients) client.ask();
-  std::vector<double> times;
-  std::size_t resent = 0;
-  const auto start = Steady::now();
-  const auto cpu = usage_of(server.pid);
-  const auto end = start + std::chrono::duration<double>(seconds);
-  std::vector<epoll_event> events(256);
-  while (Steady::now() < end) {
-    const int count = ::epoll_wait(epoll, events.data(), static_cast<int>(events.size()), 200);
-    for (int i = 0; i < count; ++i) {
-      auto& client = clients[events[static_cast<std::size_t>(i)].data.u64];
-      if (!client.take()) continue;
-      times.push_back(std::chrono::duration<double, std::milli>(Steady::now() - client.sent).count());
-      client.ask();
-    }
-    if (count > 0) continue;
-    for (auto& client : clients) client.ask(), ++resent;
-  }
+  bench::Clients clients(
+      "127.0.0.1:" + std::to_string(server.port), secure, sessions, kKey,
+      [one_path](std::size_t i) { return one_path ? std::string("/t") : "/t" + std::to_string(i); }, name);
+  clients.run(2 * sessions, 10);  // each has spoken
+  const auto start = usage_of(server.pid);
+  Figures out;
+  out.load = clients.run(~std::size_t{0}, seconds);
   const auto after = usage_of(server.pid);
-  const std::chrono::duration<double> took = Steady::now() - start;
-  ::close(epoll);
-  std::sort(times.begin(), times.end());
-  if (times.empty()) {
-    std::printf("%-8s %-4s %5zu sessions: no answer\n", what, secure ? "DTLS" : "UDP", sessions);
-    return;
-  }
-  const auto at = [&times](double q) {
-    return times[static_cast<std::size_t>(q * static_cast<double>(times.size() - 1))];
-  };
-  std::printf(
-      "%-8s %-4s %5zu sessions: %8.0f msg/s  p50 %7.3f ms  p99 %7.3f ms  CPU %6.1f us/msg  %5.1f KiB/session"
-      "  set up in %.2f s%s\n",
-      what, secure ? "DTLS" : "UDP", sessions, static_cast<double>(times.size()) / took.count(), at(0.5), at(0.99),
-      (after.cpu_us - cpu.cpu_us) / static_cast<double>(times.size()),
-      static_cast<double>(after.pss_kib - before.pss_kib) / static_cast<double>(sessions), setup.count(),
-      resent > 0 ? "  (some were asked again)" : "");
+  const auto answered = static_cast<double>(std::max<std::size_t>(out.load.answered, 1));
+  out.rate = static_cast<double>(out.load.answered) / out.load.seconds;
+  out.cpu_us = (after.cpu_us - start.cpu_us) / answered;
+  out.kib = static_cast<double>(after.pss_kib - before.pss_kib) / static_cast<double>(sessions);
+  return out;
+}
+
+template <class Value>
+double median(const std::vector<Figures>& rounds, Value value) {
+  std::vector<double> values;
+  for (const auto& round : rounds) values.push_back(value(round));
+  std::sort(values.begin(), values.end());
+  return values[values.size() / 2];
+}
+
+void print(const char* what, bool secure, std::size_t sessions, const std::vector<Figures>& rounds) {
+  std::printf("%-8s %-4s %5zu sessions: %8.0f msg/s  p50 %7.3f ms  p99 %7.3f ms  CPU %6.1f us/msg  %6.1f KiB/session\n",
+              what, secure ? "DTLS" : "UDP", sessions, median(rounds, [](const auto& one) { return one.rate; }),
+              median(rounds, [](const auto& one) { return one.load.p50_ms; }),
+              median(rounds, [](const auto& one) { return one.load.p99_ms; }),
+              median(rounds, [](const auto& one) { return one.cpu_us; }),
+              median(rounds, [](const auto& one) { return one.kib; }));
   std::fflush(stdout);
 }
 
@@ -200,14 +151,20 @@ void measure(const char* what, bool secure, std::size_t sessions, double seconds
 
 int main(int argc, char** argv) {
   const double seconds = argc > 1 ? std::atof(argv[1]) : 2;
+  const std::size_t rounds = argc > 2 ? std::strtoul(argv[2], nullptr, 10) : 3;
   for (const bool secure : {false, true}) {
     for (const std::size_t sessions : {1U, 50U, 1000U}) {
-      {
-        const Server bare([secure](const auto& ready) { bench::serve_bare(secure, kKey, ready); });
-        measure("libcoap", secure, sessions, seconds, bare, true);
+      std::vector<Figures> bare, ours;
+      for (std::size_t round = 0; round < rounds; ++round) {
+        {
+          const Server server([secure](const auto& ready) { bench::serve_bare(secure, kKey, ready); });
+          bare.push_back(measure(secure, sessions, seconds, server, true));
+        }
+        const Server server([&](const auto& ready) { serve_ours(secure, sessions, ready); });
+        ours.push_back(measure(secure, sessions, seconds, server, secure));
       }
-      const Server ours([&](const auto& ready) { serve_ours(secure, sessions, ready); });
-      measure("adapter", secure, sessions, seconds, ours, secure);
+      print("libcoap", secure, sessions, bare);
+      print("adapter", secure, sessions, ours);
     }
   }
 }
