@@ -9,7 +9,9 @@
 #include "adapters/mqtt/broker_proof.h"
 #include "config/settings.h"
 #include "gateway/base/json.h"
+#include "gateway/base/log.h"
 #include "gateway/cli/commands.h"
+#include "gateway/cli/hub_proof.h"
 #include "gateway/mapping/family.h"
 #include "gateway/mapping/topic_pattern.h"
 #include "identity/identity_store.h"
@@ -66,15 +68,15 @@ void name_blind_spots(config::Loaded& loaded) {
 }
 
 // Adds what only the identity store can tell. A store that is not there yet is not made by a look at it.
-std::size_t check_identities(config::Loaded& loaded) {
+std::vector<identity::Identity> check_identities(config::Loaded& loaded) {
   const auto& file = loaded.settings.identity.store;
   std::unordered_set<std::string> known;
   if (access(file.c_str(), F_OK) == 0) {
     const auto store = identity::open_store(file, loaded.settings.identity.key_file);
-    const auto all = store ? (*store)->all() : fail(store.error());
+    auto all = store ? (*store)->all() : fail(store.error());
     if (!all) {
       loaded.problems.push_back({{file, 0, 0}, all.error().message});
-      return 0;
+      return {};
     }
     expand(loaded, *all);
     for (const auto& identity : *all) {
@@ -87,13 +89,47 @@ std::size_t check_identities(config::Loaded& loaded) {
                                                    "identity add " +
                                                    device.id.text() + "\""});
     }
-    return all->size();
+    return std::move(*all);
   }
   if (!loaded.settings.devices.empty()) {
     loaded.warnings.push_back(
         {{file, 0, 0}, "there is no identity store yet; fill it with \"trunkline identity add\" or \"import\""});
   }
-  return 0;
+  return {};
+}
+
+// Asks the hub itself; what it refuses is a problem where the device stands.
+void check_hub(config::Loaded& loaded, const std::vector<identity::Identity>& identities, bool quiet,
+               const Streams& streams) {
+  const auto& hub = loaded.settings.hub;
+  const auto proof = prove_hub(hub, identities);
+  const auto name = "hub " + hub.host;
+  if (!proof.unreachable.empty()) {
+    loaded.problems.push_back(
+        {{loaded.settings.file, 0, 0}, name + " at " + hub.address.text() + ": " + proof.unreachable});
+    return;
+  }
+  const auto place_of = [&loaded](const DeviceId& device) {
+    for (const auto& map : loaded.settings.devices) {
+      if (map.id == device) return map.place;
+    }
+    return SourcePlace{loaded.settings.identity.store, 0, 0};
+  };
+  for (const auto& [device, why] : proof.refused) {
+    loaded.problems.push_back({place_of(device), "device " + device.text() + ": the hub refuses it: " + why});
+  }
+  for (const auto& device : proof.by_secondary) {
+    loaded.warnings.push_back({place_of(device), "device " + device.text() +
+                                                     ": only its secondary key works; give it the new primary key with "
+                                                     "\"trunkline identity add " +
+                                                     device.text() + "\""});
+  }
+  if (quiet) return;
+  streams.out << name << ", proven: it lets us in\n"
+              << name << ", proven: it takes the keys of " << proof.accepted
+              << (proof.accepted == 1 ? " device\n" : " devices\n");
+  if (proof.not_tried > 0)
+    streams.out << name << ", not checked: the keys of " << proof.not_tried << " further devices\n";
 }
 
 // Tries each broker; what it fails is a problem at its table.
@@ -127,10 +163,14 @@ json::array to_json(const std::vector<config::Problem>& problems) {
 
 int check(const Place& place, bool as_json, bool live, const Streams& streams) {
   auto loaded = config::load(place.config);
-  std::size_t identities = 0;
+  std::vector<identity::Identity> identities;
   name_blind_spots(loaded);
   if (loaded.paths_usable) identities = check_identities(loaded);
-  if (live && loaded.problems.empty()) check_brokers(loaded, as_json, streams);
+  if (live && loaded.problems.empty()) {
+    log::set_level(log::Level::error);
+    check_brokers(loaded, as_json, streams);
+    check_hub(loaded, identities, as_json, streams);
+  }
   const bool good = loaded.problems.empty();
   std::size_t mqtt = 0, coap = 0, tcp = 0;
   for (const auto& device : loaded.settings.devices) {
@@ -143,7 +183,7 @@ int check(const Place& place, bool as_json, bool live, const Streams& streams) {
                                                 {"problems", to_json(loaded.problems)},
                                                 {"warnings", to_json(loaded.warnings)},
                                                 {"devices", loaded.settings.devices.size()},
-                                                {"identities", identities}})
+                                                {"identities", identities.size()}})
                 << '\n';
     return good ? kDone : kUsage;
   }
@@ -157,7 +197,7 @@ int check(const Place& place, bool as_json, bool live, const Streams& streams) {
     return kUsage;
   }
   streams.out << "ok: " << loaded.settings.devices.size() << " devices (" << mqtt << " MQTT, " << coap << " CoAP, "
-              << tcp << " TCP), " << identities << " identities, hub " << loaded.settings.hub.host << '\n';
+              << tcp << " TCP), " << identities.size() << " identities, hub " << loaded.settings.hub.host << '\n';
   return kDone;
 }
 

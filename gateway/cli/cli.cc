@@ -134,7 +134,7 @@ int parse_and_run(int argc, char** argv, const Streams& streams) {
   auto* check = app.add_subcommand("check", "Check the whole configuration, every problem at once");
   add_config(*check, arguments);
   add_json(*check, arguments);
-  check->add_flag("--live", arguments.live, "Also try each MQTT broker: does it keep what the promise needs");
+  check->add_flag("--live", arguments.live, "Also try each MQTT broker, the hub and every key: do they keep what the promise needs");
   auto* config = app.add_subcommand("config", "The configuration: print what holds, or every option there is");
   config->require_subcommand(1);
   add_config(*config->add_subcommand("print", "What holds, as TOML"), arguments);
