@@ -238,3 +238,14 @@ TEST_CASE("stop releases the CoAP commands that are out", "[C-01]") {
   deliver(rig, after, 2);
   CHECK(after.wait()->kind == Kind::released);
 }
+
+TEST_CASE("an observer of a device that is silent for ten times expect_every is dropped and counted", "[C-02]") {
+  auto map = coap_map("tank-3", "/tank");
+  map.expect_every = 50ms;
+  CoapRig rig({map});
+  CoapPeer peer(rig.adapter.listening());
+  observe(peer, "/tank/cmd", 1, "obs");
+  CHECK(rig.metric("coap_observers") == 1);
+  CHECK(eventually([&] { return rig.metric("coap_observers") == 0; }));
+  CHECK(rig.metric("coap_observers_lost_total") == 1);
+}

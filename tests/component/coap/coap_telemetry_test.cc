@@ -301,3 +301,20 @@ TEST_CASE("a device says when its message was, and one without a clock is told t
   CHECK(received[1].device_time == WallTime(Milliseconds(1'700'000'000'000)));
   CHECK_FALSE(received[2].device_time);
 }
+
+TEST_CASE("nothing is fetched or passed on for somebody else", "[I-02]") {
+  CoapRig rig({coap_map("tank-3", "/tank")});
+  rig.ingress.answer_by([](const Telemetry& /*telemetry*/) { return Admission::safe(); });
+  CoapPeer peer(rig.adapter.listening());
+  auto by_uri = post("/tank/t", 1, "x");
+  by_uri.option(35, "coap://127.0.0.1:9/tank/t");
+  auto by_scheme = post("/tank/t", 2, "x");
+  by_scheme.option(3, "127.0.0.1").option(39, "coap");
+  for (const auto& request : {by_uri, by_scheme}) {
+    peer.send(request);
+    const auto answer = peer.receive();
+    REQUIRE(answer);
+    CHECK(answer->code == 505);
+  }
+  CHECK(rig.ingress.count() == 0);
+}

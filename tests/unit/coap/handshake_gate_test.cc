@@ -3,6 +3,7 @@
 
 #include <string>
 
+#include "tests/fuzz/coap/hello_case.h"
 #include "tests/support/catch.h"
 
 using namespace trunkline;
@@ -140,4 +141,17 @@ TEST_CASE("a record that is too short for its check value does not reach a sessi
   CHECK(rig.gate.on_datagram(peer(1), record(1, 23), rig.now).kind == Kind::drop);
   CHECK(rig.gate.on_datagram(peer(1), record(1, 24) + record(2, 0), rig.now).kind == Kind::drop);
   CHECK(rig.gate.on_datagram(peer(1), record(1, 24) + record(1, 24).substr(0, 12), rig.now).kind == Kind::pass);
+}
+
+TEST_CASE("first messages, whole and cut and changed anywhere, are judged within their bytes") {
+  for (const auto& whole : {hello('a'), hello('b', std::string(32, 'c'))}) {
+    for (std::size_t i = 0; i < whole.size(); ++i) {
+      CHECK(test::hello_holds(whole.substr(0, i)));
+      for (const char change : {'\x01', '\x80', '\xff'}) {
+        auto changed = whole;
+        changed[i] = static_cast<char>(changed[i] ^ change);
+        CHECK(test::hello_holds(changed));
+      }
+    }
+  }
 }
