@@ -6,6 +6,7 @@
 #include <pthread.h>
 
 #include <atomic>
+#include <csignal>
 #include <mutex>
 #include <thread>
 #include <unordered_map>
@@ -67,7 +68,6 @@ class CommandPublisher::Connection {
     if (thread_.joinable()) {
       ::mosquitto_disconnect(client_);
       thread_.join();
-      ::mosquitto_loop(client_, 0, 1);  // lets the DISCONNECT out
     }
     if (client_ != nullptr) ::mosquitto_destroy(client_);
   }
@@ -96,6 +96,11 @@ class CommandPublisher::Connection {
     thread_ = std::thread([this, host = options.host, port = options.port,
                            alive = std::max(kLeastKeepAlive, static_cast<int>(options.keep_alive.count() / 1000))] {
       ::pthread_setname_np(::pthread_self(), "mqtt-commands");
+      // libmosquitto writes to sockets that may be closed already; that is its error, not our end.
+      sigset_t pipe{};
+      ::sigemptyset(&pipe);
+      ::sigaddset(&pipe, SIGPIPE);
+      ::pthread_sigmask(SIG_BLOCK, &pipe, nullptr);
       run(host, port, alive);
     });
     return {};
@@ -134,6 +139,7 @@ class CommandPublisher::Connection {
     // Without waiting for the handshake, so that the destructor never waits for a silent peer.
     int code = ::mosquitto_connect_async(client_, host.c_str(), port, keep_alive);
     while (code == MOSQ_ERR_SUCCESS && !stop_) code = ::mosquitto_loop(client_, kLoopMilliseconds, 1);
+    if (code == MOSQ_ERR_SUCCESS) ::mosquitto_loop(client_, 0, 1);  // lets the DISCONNECT out
     if (!stop_)
       events_.lost(epoch_, "the connection for commands: " + (refusal_.empty() ? failure_text(code) : refusal_));
   }

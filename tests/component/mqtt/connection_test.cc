@@ -183,6 +183,40 @@ TEST_CASE("over TLS the broker must have a certificate of the CA and for its nam
   }
 }
 
+TEST_CASE("commands that a PUBACK proves go over TLS with the same proofs and checks", "[S-01][C-01]") {
+  ScratchDirectory keys;
+  make_certificate(keys, "broker");
+  make_certificate(keys, "gateway");
+  make_certificate(keys, "other");
+  run_program({"mosquitto_passwd", "-b", "-c", keys.file("users"), "gateway", "right"});
+  const auto tls = "certfile " + keys.file("broker.pem") + "\nkeyfile " + keys.file("broker.key") + "\n";
+  const bool by_certificate = GENERATE(true, false);
+  Bench bench({mqtt_device("boiler", CommandDone::acknowledged)},
+              by_certificate ? tls + "cafile " + keys.file("gateway.pem") +
+                                   "\nrequire_certificate true\nuse_identity_as_username true\n"
+                             : tls + "allow_anonymous false\npassword_file " + keys.file("users") + "\n");
+  bench.settings.tls = true;
+  bench.settings.ca_file = keys.file("broker.pem");
+  if (by_certificate) {
+    bench.settings.cert = keys.file("gateway.pem");
+    bench.settings.key = keys.file("gateway.key");
+  } else {
+    bench.settings.user = "gateway";
+    bench.settings.password_file = keys.write("password", "right\n");
+    bench.settings.ca_file = keys.file("other.pem");
+    bench.settings.verify_certificate = false;
+  }
+  if (by_certificate) {
+    bench.settings.broker.host = "localhost";
+    bench.settings.verify_host = false;
+  }
+  bench.run();
+  CHECK(bench.broker.log().wait_line("as trunkline-commands (p5, c1, k30, u'gateway')"));
+  const auto outcome = bench.deliver(Bench::command("boiler", 1, 60s)).wait();
+  REQUIRE(outcome);
+  CHECK(contains(outcome->description, "nobody listens"));
+}
+
 TEST_CASE("a port that does not speak MQTT is named as such", "[R-01]") {
   ScratchDirectory keys;
   make_certificate(keys, "broker");
