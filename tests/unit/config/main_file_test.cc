@@ -239,4 +239,15 @@ TEST_CASE("identity and status stay usable while the hub is wrong", "[config]") 
   CHECK(!load_strings("[hub\n").paths_usable);
 }
 
+TEST_CASE("a plain CoAP listener that others can reach is warned about", "[config][I-02]") {
+  const auto warned = [](const std::string& listen) {
+    return report(load_strings(kHub + "[coap]\nlisten = \"" + listen + "\"\n").warnings);
+  };
+  for (const auto* here : {"127.0.0.1:5683", "127.9.0.1:5683", "[::1]:5683"})
+    CHECK(warned(here).find("no proof") == std::string::npos);
+  for (const auto* open : {"0.0.0.0:5683", "10.0.0.1:5683", "[::]:5683"}) {
+    CHECK(warned(open).find("no proof of who speaks") != std::string::npos);
+  }
+}
+
 }  // namespace trunkline::config
