@@ -103,7 +103,7 @@ class Clients {
     bool take() {
       const auto answer = plain ? plain->receive(std::chrono::milliseconds(0)) : secure->try_receive();
       if (!answer) return false;
-      if (answer->type == CoapMessage::con) plain ? plain->acknowledge(*answer) : secure->acknowledge(*answer);
+      if (answer->type == test::CoapMessage::con) plain ? plain->acknowledge(*answer) : secure->acknowledge(*answer);
       return answer->code == 204 && answer->token == request.token;
     }
   };
