@@ -17,6 +17,10 @@ namespace {
 constexpr int kAtLeastOnce = 1;
 constexpr std::chrono::seconds kConnectTimeout{10};
 constexpr std::size_t kMaxProperties = 64;
+// Paho takes memory for a whole packet before anybody can refuse it. Far above what the hub takes, so that what a
+// device says too large by mistake is still refused by name; the broker keeps back what is beyond (MQTT 5.0
+// section 3.1.2.11.4).
+constexpr std::int32_t kMaxPacket = (16 << 20) + (128 << 10);
 
 // Paho ends its threads and frees its globals when the last client of the process goes, without regard to one that
 // another thread makes at that moment. This client never connects and never goes.
@@ -227,7 +231,8 @@ class PahoSession::Client {
       out.set_mqtt_version(MQTTVERSION_5);
       out.set_clean_start(options.clean);
       const auto expiry = static_cast<std::int32_t>(options.clean ? 0 : options.session_seconds);
-      out.set_properties({{::mqtt::property::SESSION_EXPIRY_INTERVAL, expiry}});
+      out.set_properties(
+          {{::mqtt::property::SESSION_EXPIRY_INTERVAL, expiry}, {::mqtt::property::MAXIMUM_PACKET_SIZE, kMaxPacket}});
     }
     out.set_automatic_reconnect(false);
     out.set_connect_timeout(kConnectTimeout);

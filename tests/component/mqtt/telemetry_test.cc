@@ -102,6 +102,23 @@ TEST_CASE("a refused message is dropped and holds up nothing", "[D-06]") {
   CHECK(bench.metrics.metric("mqtt_refused_total", "").value() == 1);
 }
 
+TEST_CASE("a packet that nobody could take stays at the broker, and what comes behind it flows", "[D-06]") {
+  Bench bench;
+  bench.ingress.answer_by(always_safe);
+  bench.run();
+  const auto file = bench.broker.directory().write("huge", std::string(17U << 20U, 'x'));
+  Child huge(bench.broker.client("mosquitto_pub", "huge", {"-t", kState, "-f", file}));
+  REQUIRE(huge.wait_exit() == 0);
+  const auto large = bench.broker.directory().write("large", std::string(15U << 20U, 'y'));
+  Child other(bench.broker.client("mosquitto_pub", "large", {"-t", kState, "-f", large}));
+  REQUIRE(other.wait_exit() == 0);
+  bench.broker.publish(kState, "small");
+  REQUIRE(bench.ingress.wait_count(2));
+  CHECK(bench.ingress.received()[0].body.size() == 15U << 20U);
+  CHECK(bench.ingress.received()[1].body == "small");
+  CHECK(bench.broker.log().lines_with("Dropping too large outgoing PUBLISH for trunkline") == 1);
+}
+
 TEST_CASE("what is published while the adapter is away waits in the broker's session", "[D-02]") {
   Bench bench;
   bench.ingress.answer_by(always_safe);
