@@ -2,6 +2,7 @@
 #include "gateway/cli/cli.h"
 
 #include <CLI/CLI.hpp>
+#include <chrono>
 #include <cstring>
 #include <iostream>
 
@@ -21,6 +22,8 @@ struct Arguments {
   std::string file;
   cli::AddKey key;
   std::string since;
+  double every = 2;
+  std::uint64_t rounds = 0;
   cli::LetterChoice letters;
 };
 
@@ -134,7 +137,8 @@ int parse_and_run(int argc, char** argv, const Streams& streams) {
   auto* check = app.add_subcommand("check", "Check the whole configuration, every problem at once");
   add_config(*check, arguments);
   add_json(*check, arguments);
-  check->add_flag("--live", arguments.live, "Also try each MQTT broker, the hub and every key: do they keep what the promise needs");
+  check->add_flag("--live", arguments.live,
+                  "Also try each MQTT broker, the hub and every key: do they keep what the promise needs");
   auto* config = app.add_subcommand("config", "The configuration: print what holds, or every option there is");
   config->require_subcommand(1);
   add_config(*config->add_subcommand("print", "What holds, as TOML"), arguments);
@@ -143,6 +147,19 @@ int parse_and_run(int argc, char** argv, const Streams& streams) {
   auto* status = app.add_subcommand("status", "Is the data safe, is every device alive, what to do now");
   add_config(*status, arguments);
   add_json(*status, arguments);
+  auto* devices = app.add_subcommand("devices", "Every device: is it alive, what waits, what is wrong");
+  add_config(*devices, arguments);
+  add_json(*devices, arguments);
+  auto* device = app.add_subcommand("device", "One device, all that is known of it");
+  device->add_option("id", arguments.id, "The device's id at the hub")->required();
+  add_config(*device, arguments);
+  add_json(*device, arguments);
+  auto* top = app.add_subcommand("top", "A live view: the busiest devices first; Ctrl-C ends it");
+  add_config(*top, arguments);
+  top->add_option("--every", arguments.every, "Seconds between two looks")
+      ->check(CLI::Range(0.1, 3600.0))
+      ->capture_default_str();
+  top->add_option("--rounds", arguments.rounds, "End after so many looks; 0 for never")->capture_default_str();
   add_kept(app, arguments);
   add_identity(app, arguments);
   try {
@@ -157,6 +174,12 @@ int parse_and_run(int argc, char** argv, const Streams& streams) {
     return cli::config_text(arguments.place, config->get_subcommands().front()->get_name(), streams);
   }
   if (chosen == status) return cli::status(arguments.place, arguments.json, streams);
+  if (chosen == devices) return cli::devices(arguments.place, arguments.json, streams);
+  if (chosen == device) return cli::device(arguments.place, arguments.id, arguments.json, streams);
+  if (chosen == top) {
+    const auto pause = std::chrono::duration<double>(arguments.every);
+    return cli::top(arguments.place, std::chrono::duration_cast<Milliseconds>(pause), arguments.rounds, streams);
+  }
   if (chosen->get_name() == "ledger") {
     return cli::ledger(arguments.place, arguments.letters.device, arguments.since, arguments.json, streams);
   }

@@ -1,8 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <cstdint>
 #include <iosfwd>
 #include <string>
+
+#include "gateway/base/clock.h"
 
 namespace trunkline::cli {
 
@@ -26,6 +29,10 @@ struct Place {
 // Each runs one subcommand to its end and returns the exit status.
 int check(const Place& place, bool json, bool live, const Streams& streams);
 int status(const Place& place, bool json, const Streams& streams);
+int devices(const Place& place, bool json, const Streams& streams);
+int device(const Place& place, const std::string& id, bool json, const Streams& streams);
+// A live view, `rounds` times (0: until it is interrupted).
+int top(const Place& place, Milliseconds pause, std::uint64_t rounds, const Streams& streams);
 
 // "print": what holds, as TOML; "options" and "manual": every option, as Markdown and as a manual page.
 int config_text(const Place& place, const std::string& what, const Streams& streams);

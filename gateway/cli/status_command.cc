@@ -1,5 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
+#include <chrono>
+#include <optional>
 #include <ostream>
+#include <thread>
+#include <utility>
 
 #include "config/settings.h"
 #include "gateway/base/json.h"
@@ -26,28 +30,103 @@ Result<json::object> ask_status(const std::string& socket) {
 
 }  // namespace
 
-int status(const Place& place, bool as_json, const Streams& streams) {
-  const auto loaded = config::load(place.config);
-  if (!loaded.paths_usable) {
-    for (const auto& problem : loaded.problems) streams.err << problem.text() << '\n';
-    return kUsage;
-  }
-  auto answer = ask_status(loaded.settings.status.control);
+namespace {
+
+// One look: the object, or what stands for it where there is no answer, and the exit status that goes with it.
+struct Look {
+  json::object status;
   int code = kFailed;
+};
+
+Look look_at(const std::string& socket) {
+  Look out;
+  auto answer = ask_status(socket);
   if (!answer) {
-    if (answer.error().code == ErrorCode::not_found) code = kNotRunning;
-    answer = json::object{{"verdict", code == kNotRunning ? "not running" : "failed"},
-                          {"reason", answer.error().message},
-                          {"action", code == kNotRunning ? "start it: systemctl start trunkline" : "look at its log"}};
-  } else if (const auto& verdict = answer->at("verdict"); verdict.is_string() && verdict.as_string() == "ok") {
-    code = kDone;
+    if (answer.error().code == ErrorCode::not_found) out.code = kNotRunning;
+    const bool absent = out.code == kNotRunning;
+    out.status = json::object{{"verdict", absent ? "not running" : "failed"},
+                              {"reason", answer.error().message},
+                              {"action", absent ? "start it: systemctl start trunkline" : "look at its log"}};
+    return out;
   }
-  if (as_json) {
-    streams.out << json::serialize(*answer) << '\n';
-  } else {
-    streams.out << status_text(*answer);
+  out.status = std::move(*answer);
+  const auto& verdict = out.status.at("verdict");
+  if (verdict.is_string() && verdict.as_string() == "ok") out.code = kDone;
+  return out;
+}
+
+// The control socket, or nothing after saying what is wrong with the configuration.
+std::optional<std::string> socket_of(const Place& place, const Streams& streams) {
+  const auto loaded = config::load(place.config);
+  if (loaded.paths_usable) return loaded.settings.status.control;
+  for (const auto& problem : loaded.problems) streams.err << problem.text() << '\n';
+  return std::nullopt;
+}
+
+const json::array& devices_of(const json::object& status) {
+  static const json::array none;
+  const auto* devices = status.if_contains("devices");
+  return devices != nullptr && devices->is_array() ? devices->as_array() : none;
+}
+
+}  // namespace
+
+int status(const Place& place, bool as_json, const Streams& streams) {
+  const auto socket = socket_of(place, streams);
+  if (!socket) return kUsage;
+  const auto look = look_at(*socket);
+  streams.out << (as_json ? json::serialize(look.status) + '\n' : status_text(look.status));
+  return look.code;
+}
+
+int devices(const Place& place, bool as_json, const Streams& streams) {
+  const auto socket = socket_of(place, streams);
+  if (!socket) return kUsage;
+  const auto look = look_at(*socket);
+  if (!look.status.contains("devices")) {
+    streams.err << status_text(look.status);
+    return look.code;
   }
-  return code;
+  streams.out << (as_json ? json::serialize(devices_of(look.status)) + '\n' : devices_text(look.status));
+  return kDone;
+}
+
+int device(const Place& place, const std::string& id, bool as_json, const Streams& streams) {
+  const auto socket = socket_of(place, streams);
+  if (!socket) return kUsage;
+  const auto look = look_at(*socket);
+  if (!look.status.contains("devices")) {
+    streams.err << status_text(look.status);
+    return look.code;
+  }
+  for (const auto& entry : devices_of(look.status)) {
+    const auto* found = entry.if_object();
+    const auto* name = found == nullptr ? nullptr : found->if_contains("id");
+    if (name == nullptr || !name->is_string() || std::string_view(name->as_string()) != id) continue;
+    streams.out << (as_json ? json::serialize(*found) + '\n' : device_text(*found));
+    return kDone;
+  }
+  streams.err << "trunkline: the running gateway has no device " << plain(id)
+              << "; \"trunkline devices\" lists them, \"trunkline check\" says what is wrong with a map\n";
+  return kFailed;
+}
+
+int top(const Place& place, Milliseconds pause, std::uint64_t rounds, const Streams& streams) {
+  const auto socket = socket_of(place, streams);
+  if (!socket) return kUsage;
+  json::object before;
+  auto asked = std::chrono::steady_clock::now();
+  for (std::uint64_t round = 0;; ++round) {
+    const auto look = look_at(*socket);
+    const auto now = std::chrono::steady_clock::now();
+    const std::chrono::duration<double> passed = now - asked;
+    asked = now;
+    // Home and clear, so that the terminal keeps its history.
+    streams.out << "\x1b[H\x1b[2J" << top_text(look.status, before, round == 0 ? 0 : passed.count()) << std::flush;
+    if (!streams.out || round + 1 == rounds) return look.code;
+    before = look.status;
+    std::this_thread::sleep_for(pause);
+  }
 }
 
 }  // namespace trunkline::cli

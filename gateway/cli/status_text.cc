@@ -1,9 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "gateway/cli/status_text.h"
 
+#include <algorithm>
 #include <array>
 #include <cstdint>
 #include <cstdio>
+#include <map>
+#include <vector>
 
 #include "gateway/cli/text_table.h"
 
@@ -56,7 +59,7 @@ std::string hub_text(const json::object& hub) {
   if (const auto host = text(hub, "host"); !host.empty()) line += " " + host;
   if (const auto since = text(hub, "since"); !since.empty()) line += " since " + since;
   if (const auto connections = text(hub, "connections"); !connections.empty()) {
-    line += ", connections so far " + connections;
+    line += ", connections open " + connections;
   }
   if (const auto next = seconds_text(hub, "next_try_ms"); !next.empty()) line += ", next try in " + next;
   if (const auto fault = text(hub, "fault"); !fault.empty()) line += "; " + fault;
@@ -102,6 +105,33 @@ std::string adapters_text(const json::object& status) {
   return out;
 }
 
+// The verdict, and what holds of the gateway as a whole.
+std::string head_text(const json::object& status) {
+  std::string out = text(status, "verdict");
+  if (const auto reason = text(status, "reason"); !reason.empty()) out += ": " + reason;
+  if (const auto action = text(status, "action"); !action.empty()) out += " -> " + action;
+  out += "\n";
+  if (const auto* hub = object(status, "hub")) out += hub_text(*hub);
+  if (const auto* safety = object(status, "safety")) out += safety_text(*safety);
+  return out + adapters_text(status);
+}
+
+std::map<std::string, std::uint64_t> accepted_of(const json::object& status) {
+  std::map<std::string, std::uint64_t> out;
+  const auto* devices = status.if_contains("devices");
+  if (devices == nullptr || !devices->is_array()) return out;
+  for (const auto& entry : devices->as_array()) {
+    if (const auto* device = entry.if_object()) out[text(*device, "id")] = number(*device, "accepted");
+  }
+  return out;
+}
+
+}  // namespace
+
+std::string status_text(const json::object& status) {
+  return head_text(status) + devices_text(status);
+}
+
 std::string devices_text(const json::object& status) {
   const auto* devices = status.if_contains("devices");
   if (devices == nullptr || !devices->is_array()) return {};
@@ -120,16 +150,59 @@ std::string devices_text(const json::object& status) {
   return table.empty() ? "no devices\n" : table.text();
 }
 
-}  // namespace
+std::string device_text(const json::object& device) {
+  std::string out;
+  for (const auto& member : device) {
+    const std::string name(member.key());
+    const auto value = text(device, name);
+    if (!value.empty()) out += name + std::string(name.size() < 14 ? 14 - name.size() : 1, ' ') + value + "\n";
+  }
+  return out;
+}
 
-std::string status_text(const json::object& status) {
-  std::string out = text(status, "verdict");
-  if (const auto reason = text(status, "reason"); !reason.empty()) out += ": " + reason;
-  if (const auto action = text(status, "action"); !action.empty()) out += " -> " + action;
-  out += "\n";
-  if (const auto* hub = object(status, "hub")) out += hub_text(*hub);
-  if (const auto* safety = object(status, "safety")) out += safety_text(*safety);
-  return out + adapters_text(status) + devices_text(status);
+std::string top_text(const json::object& status, const json::object& before, double seconds) {
+  constexpr std::size_t kRows = 30;
+  struct Row {
+    std::string id, state, fault;
+    double rate = 0;
+    std::uint64_t waiting = 0, unsettled = 0;
+  };
+  const auto earlier = accepted_of(before);
+  std::vector<Row> rows;
+  double total = 0;
+  if (const auto* devices = status.if_contains("devices"); devices != nullptr && devices->is_array()) {
+    for (const auto& entry : devices->as_array()) {
+      const auto* device = entry.if_object();
+      if (device == nullptr) continue;
+      Row row{text(*device, "id"),        text(*device, "state"),      text(*device, "fault"), 0,
+              number(*device, "waiting"), number(*device, "unsettled")};
+      const auto found = earlier.find(row.id);
+      const auto accepted = number(*device, "accepted");
+      // A restart in between begins at zero again.
+      if (seconds > 0 && found != earlier.end() && accepted >= found->second) {
+        row.rate = static_cast<double>(accepted - found->second) / seconds;
+      }
+      total += row.rate;
+      rows.push_back(std::move(row));
+    }
+  }
+  std::stable_sort(rows.begin(), rows.end(), [](const Row& a, const Row& b) {
+    return a.rate != b.rate ? a.rate > b.rate : a.waiting > b.waiting;
+  });
+  const auto rate = [](double value) {
+    std::array<char, 32> out{};
+    std::snprintf(out.data(), out.size(), "%.1f", value);
+    return std::string(out.data());
+  };
+  TextTable table({"DEVICE", "MSG/S", "WAITING", "UNSETTLED", "STATE", "FAULT"});
+  for (std::size_t i = 0; i < std::min(rows.size(), kRows); ++i) {
+    const auto& row = rows[i];
+    table.add(
+        {row.id, rate(row.rate), std::to_string(row.waiting), std::to_string(row.unsettled), row.state, row.fault});
+  }
+  return head_text(status) + (seconds > 0 ? "rate     " + rate(total) + " messages a second accepted\n" : "") +
+         (table.empty() ? std::string() : table.text()) +
+         (rows.size() > kRows ? "and " + std::to_string(rows.size() - kRows) + " more\n" : "");
 }
 
 }  // namespace trunkline::cli

@@ -11,6 +11,7 @@
 #include "gateway/net/connect.h"
 #include "gateway/net/endpoint.h"
 #include "gateway/ops/control_server.h"
+#include "gateway/ops/status_page.h"
 
 namespace trunkline::ops {
 namespace {
@@ -52,7 +53,9 @@ class Connection : public std::enable_shared_from_this<Connection> {
       return;
     }
     const auto target = request.target();
-    if (target == "/metrics") {
+    if (target == "/") {
+      write(http::status::ok, "text/html; charset=utf-8", std::string(kStatusPage));
+    } else if (target == "/metrics") {
       write(http::status::ok, "text/plain; version=0.0.4", control_.metrics());
     } else if (target == "/status.json") {
       control_.status([self = shared_from_this()](std::string json) {
@@ -65,7 +68,7 @@ class Connection : public std::enable_shared_from_this<Connection> {
       control_.ready(
           [self = shared_from_this()](bool good, const std::string& reason) { self->verdict(good, reason); });
     } else {
-      write(http::status::not_found, "text/plain", "known here: /metrics /healthz /readyz /status.json\n");
+      write(http::status::not_found, "text/plain", "known here: / /metrics /healthz /readyz /status.json\n");
     }
   }
 
@@ -80,6 +83,8 @@ class Connection : public std::enable_shared_from_this<Connection> {
     response_.version(request.version());
     response_.set(http::field::content_type, type);
     response_.set(http::field::cache_control, "no-store");
+    response_.set("X-Content-Type-Options", "nosniff");
+    response_.set("Content-Security-Policy", kStatusPagePolicy);
     response_.keep_alive(request.keep_alive());
     const auto size = body.size();
     if (request.method() != http::verb::head) response_.body() = std::move(body);

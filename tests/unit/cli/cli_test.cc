@@ -31,6 +31,25 @@ TEST_CASE("help names every subcommand, run included, and the version is shown",
   CHECK(run_cli({"identity", "add", "--help"}).status == 0);
 }
 
+TEST_CASE("the manual page has every subcommand that help names", "[cli]") {
+  std::ifstream in(std::string(TRUNKLINE_SOURCE_DIR) + "/packaging/man/trunkline.8");
+  const std::string manual((std::istreambuf_iterator<char>(in)), {});
+  std::istringstream help(run_cli({"--help"}).out);
+  std::size_t named = 0;
+  bool commands = false;
+  for (std::string line; std::getline(help, line);) {
+    if (line.starts_with("Subcommands:")) {
+      commands = true;
+    } else if (commands && line.starts_with("  ") && line[2] != ' ') {
+      const auto name = line.substr(2, line.find(' ', 2) - 2);
+      INFO(name);
+      CHECK(manual.find("\n.It Cm " + name) != std::string::npos);
+      ++named;
+    }
+  }
+  CHECK(named >= 10);
+}
+
 TEST_CASE("wrong usage ends with 2 and says what is wrong", "[cli]") {
   for (const std::vector<std::string>& arguments :
        std::vector<std::vector<std::string>>{{},
@@ -208,6 +227,18 @@ TEST_CASE("a store is used without a configuration, and with one that is wrong e
   done = run_cli({"identity", "list", "--config", folder.config});
   CHECK(done.status == 2);
   CHECK(has(done.err, ":2:9: identity.store is an integer"));
+}
+
+TEST_CASE("devices, device and top of a gateway that does not run end with 3", "[cli]") {
+  const CliFolder folder;
+  for (const auto& command :
+       std::vector<std::vector<std::string>>{{"devices"}, {"device", "a"}, {"top", "--rounds", "1"}}) {
+    auto arguments = command;
+    arguments.insert(arguments.end(), {"--config", folder.config});
+    const auto done = run_cli(arguments);
+    CHECK(done.status == 3);
+    CHECK((done.out + done.err).find("not running") != std::string::npos);
+  }
 }
 
 TEST_CASE("status of a gateway that does not run ends with 3", "[cli]") {

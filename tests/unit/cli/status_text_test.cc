@@ -25,7 +25,7 @@ TEST_CASE("the first line is the verdict, its reason and what to do", "[cli]") {
   CHECK(
       text ==
       "degraded: 1 of 2 devices refused -> compare its key\n"
-      "hub      connected h.example.net, connections so far 1\n"
+      "hub      connected h.example.net, connections open 1\n"
       "safety   3 waiting (2.0 KiB of 1.0 GiB), 2 unsettled, 1 dead-lettered\n"
       "adapter  tcp works: 1 listener\n"
       "adapter  mqtt does not work: refused\n"
@@ -48,6 +48,28 @@ TEST_CASE("topics that nobody mapped are shown under their adapter, the first fe
   CHECK(render(R"({"verdict":"ok","adapters":[{"name":"mqtt","healthy":true,"unknown_topics":["1","2","3","4"]}]})") ==
         "ok\nadapter  mqtt works\n         nobody's topics: 1, 2, 3, and more (--json); map them, or name them in "
         "mqtt.ignore\n");
+}
+
+TEST_CASE("one device is a line for each thing that is known", "[cli]") {
+  const auto device =
+      json::parse(R"({"id":"a\u001b[2J","state":"ready","waiting":0,"fault":"","connection":null,"last_heard":"now"})");
+  CHECK(device_text(device.as_object()) ==
+        "id            a?[2J\nstate         ready\nwaiting       0\nlast_heard    now\n");
+}
+
+TEST_CASE("the live view ranks by rate, then by what waits, and a restart is no negative rate", "[cli]") {
+  const auto status = json::parse(R"({"verdict":"ok","devices":[{"id":"idle","accepted":5,"waiting":0},
+    {"id":"busy","accepted":30,"waiting":0},{"id":"stuck","accepted":1,"waiting":9},{"id":"new","accepted":3}]})")
+                          .as_object();
+  const auto before = json::parse(R"({"devices":[{"id":"idle","accepted":5},{"id":"busy","accepted":10},
+    {"id":"stuck","accepted":7}]})")
+                          .as_object();
+  const auto text = top_text(status, before, 2);
+  CHECK(text.find("rate     10.0 messages a second") != std::string::npos);
+  CHECK(text.find("busy") < text.find("stuck"));
+  CHECK(text.find("stuck") < text.find("idle"));
+  CHECK(text.find("-") == std::string::npos);
+  CHECK(top_text(status, {}, 0).find("rate") == std::string::npos);
 }
 
 TEST_CASE("names cannot drive the terminal", "[cli]") {
