@@ -10,19 +10,20 @@ ExchangeTable::Seen ExchangeTable::see(const Peer& peer, const Request& request,
   expire(now);
   auto& of_peer = by_peer_[peer];
   const auto hash = std::hash<std::string_view>{}(request.payload);
-  for (auto id = of_peer.rbegin(); id != of_peer.rend(); ++id) {
-    const auto& exchange = by_id_.at(*id);
-    if (exchange.message_id != request.message_id || exchange.token != request.token || exchange.hash != hash) continue;
-    if (!exchange.answered) return {Seen::Kind::pending, *id, {}};
-    return {Seen::Kind::answered, *id, exchange.reply};
+  for (auto named = of_peer.rbegin(); named != of_peer.rend(); ++named) {
+    if (named->message_id != request.message_id) continue;
+    const auto& exchange = by_id_.at(named->id);
+    if (exchange.token != request.token || exchange.hash != hash) continue;
+    if (!exchange.answered) return {Seen::Kind::pending, named->id, {}};
+    return {Seen::Kind::answered, named->id, exchange.reply};
   }
   if (!make_room(of_peer)) {
     if (of_peer.empty()) by_peer_.erase(peer);
     return {Seen::Kind::busy, 0, {}};
   }
   const auto id = ++last_id_;
-  by_id_.emplace_hint(by_id_.end(), id, Exchange{peer, request.message_id, request.token, hash, now, false, {}});
-  by_peer_[peer].push_back(id);
+  by_id_.emplace_hint(by_id_.end(), id, Exchange{peer, request.token, hash, now, false, {}});
+  by_peer_[peer].push_back({id, request.message_id});
   return {Seen::Kind::fresh, id, {}};
 }
 
@@ -33,12 +34,12 @@ void ExchangeTable::answer(std::uint64_t id, Reply reply) {
   found->second.reply = reply;
 }
 
-bool ExchangeTable::make_room(std::deque<std::uint64_t>& of_peer) {
+bool ExchangeTable::make_room(std::deque<Named>& of_peer) {
   if (of_peer.size() >= limits_.per_peer) {
-    const auto oldest =
-        std::find_if(of_peer.begin(), of_peer.end(), [this](std::uint64_t id) { return by_id_.at(id).answered; });
+    const auto oldest = std::find_if(of_peer.begin(), of_peer.end(),
+                                     [this](const Named& named) { return by_id_.at(named.id).answered; });
     if (oldest == of_peer.end()) return false;
-    by_id_.erase(*oldest);
+    by_id_.erase(oldest->id);
     of_peer.erase(oldest);
   }
   if (by_id_.size() < limits_.total) return true;
@@ -51,7 +52,7 @@ bool ExchangeTable::make_room(std::deque<std::uint64_t>& of_peer) {
 
 void ExchangeTable::forget(std::map<std::uint64_t, Exchange>::iterator exchange) {
   const auto peer = by_peer_.find(exchange->second.peer);
-  std::erase(peer->second, exchange->first);
+  std::erase_if(peer->second, [&exchange](const Named& named) { return named.id == exchange->first; });
   if (peer->second.empty()) by_peer_.erase(peer);
   by_id_.erase(exchange);
 }

@@ -51,21 +51,25 @@ class ExchangeTable {
  private:
   struct Exchange {
     Peer peer;
-    std::uint16_t message_id;
     Token token;
     std::size_t hash;
     SteadyTime since;
     bool answered = false;
     Reply reply;
   };
+  // The message id beside the name, so that the many that differ are told without looking each up.
+  struct Named {
+    std::uint64_t id;
+    std::uint16_t message_id;
+  };
   void forget(std::map<std::uint64_t, Exchange>::iterator exchange);
   void expire(SteadyTime now);
-  bool make_room(std::deque<std::uint64_t>& of_peer);
+  bool make_room(std::deque<Named>& of_peer);
 
   Limits limits_;
   std::uint64_t last_id_ = 0;
   std::map<std::uint64_t, Exchange> by_id_;  // ids grow with time, so this is the order of expiry
-  std::map<Peer, std::deque<std::uint64_t>> by_peer_;
+  std::map<Peer, std::deque<Named>> by_peer_;
 };
 
 }  // namespace trunkline::coap

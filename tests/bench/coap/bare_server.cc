@@ -7,6 +7,8 @@
 #include <cstdlib>
 #include <cstring>
 
+#include "adapters/coap/endpoint_socket.h"
+
 namespace trunkline::bench {
 
 namespace {
@@ -38,6 +40,8 @@ void serve_bare(bool secure, const std::string& key, const std::function<void(st
   address.addr.sin.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
   auto* endpoint = coap_new_endpoint(context, &address, secure ? COAP_PROTO_DTLS : COAP_PROTO_UDP);
   if (endpoint == nullptr) std::abort();
+  // The same receive buffer as the adapter has, else many datagrams of a thousand peers would be lost and cost nothing.
+  if (!coap::EndpointSocket::find(coap_context_get_coap_fd(context))) std::abort();
   const std::string text = coap_endpoint_str(endpoint);
   const auto colon = text.find(':');
   ready(static_cast<std::uint16_t>(std::stoi(text.substr(colon + 1))));
