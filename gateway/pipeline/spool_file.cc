@@ -50,7 +50,11 @@ Result<InstanceLock> InstanceLock::take(const std::string& directory, Use use) {
   const int fd = ::open(path.c_str(), flags | O_CLOEXEC, 0600);
   if (fd < 0) {
     const auto code = errno == EROFS || errno == ENOSPC ? ErrorCode::unavailable : ErrorCode::denied;
-    return fail(errno == ENOENT ? ErrorCode::not_found : code, path + ": " + errno_text(errno));
+    const auto error = errno;
+    const bool foreign = error == EACCES || error == EPERM;
+    return fail(error == ENOENT ? ErrorCode::not_found : code,
+                path + ": " + errno_text(error) +
+                    (foreign ? "; the folder and all in it must belong to the user that runs trunkline" : ""));
   }
   InstanceLock lock(fd);
   if (::flock(fd, (use == Use::alone ? LOCK_EX : LOCK_SH) | LOCK_NB) != 0) {
@@ -88,7 +92,11 @@ Error from_sqlite(const SQLite::Exception& e, const std::string& what) {
     default:
       break;
   }
-  return Error{code, what + ": " + e.what()};
+  std::string text = what + ": " + e.what();
+  if (e.getErrorCode() == SQLITE_BUSY || e.getErrorCode() == SQLITE_LOCKED) {
+    text += "; another program has the file open, end it (fuser " + what + " names it)";
+  }
+  return Error{code, std::move(text)};
 }
 
 Result<std::string> set_aside(const std::string& directory, WallTime now) {

@@ -39,9 +39,9 @@ def body(scenario):
         full(plant, disk)
     else:
         note("not run here: a full and a read-only file system (needs root, mkfs.ext4 and a loop device)")
-    failures = [("EROFS", "disk I/O error")]
+    failures = [("EROFS", "Read-only file system")]
     if LONG or not disk:
-        failures += [("EIO", "disk I/O error"), ("ENOSPC", "full")]
+        failures += [("EIO", "Input/output error"), ("ENOSPC", "full")]
     for error, words in failures:
         failing(plant, shim, error, words)
     if disk and read_only(plant, disk):
@@ -112,7 +112,7 @@ def read_only(plant, disk):
         plant.hub.ask("withhold", on=False)
         note("not run here: a file system that the kernel makes read-only (no trigger_fs_error)")
         return False
-    held_back(plant, "a file system that the kernel made read-only", "spool cannot be written")
+    held_back(plant, "a file system that the kernel made read-only", "Read-only file system")
     plant.hub.ask("withhold", on=False)
     plant.gateway.process.terminate()
     told_ends(plant)
