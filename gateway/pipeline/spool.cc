@@ -458,9 +458,8 @@ auto Spool::guarded(F&& act) const -> Result<decltype(std::declval<F&>()())> {
     impl_->reset_statements();
     auto error = from_sqlite(e, "spool");
     // SQLite says "disk I/O error" for a read-only file system, too.
-    const bool system = e.getErrorCode() == SQLITE_IOERR || e.getErrorCode() == SQLITE_CANTOPEN;
-    if (const int number = sqlite3_system_errno(impl_->db_.getHandle()); system && number != 0) {
-      error.message += ": " + errno_text(number);
+    if (error.code == ErrorCode::unavailable) {
+      if (const auto why = why_no_write(impl_->options_.directory); !why.empty()) error.message += ": " + why;
     }
     if (error.code == ErrorCode::corrupt) mark_damaged(impl_->options_.directory);
     return fail(std::move(error));

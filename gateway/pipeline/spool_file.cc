@@ -127,6 +127,17 @@ bool marked_damaged(const std::string& directory) {
   return std::filesystem::exists(mark_path(directory));
 }
 
+std::string why_no_write(const std::string& directory) {
+  const auto path = directory + "/spool.probe";
+  const int fd = ::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+  if (fd < 0) return errno_text(errno);
+  ::unlink(path.c_str());
+  const bool works = ::write(fd, "x", 1) == 1 && ::fdatasync(fd) == 0;
+  const int error = works ? 0 : errno;
+  ::close(fd);
+  return works ? std::string() : errno_text(error);
+}
+
 std::chrono::microseconds measure_sync(const std::string& directory) {
   const auto path = directory + "/spool.probe";
   const int fd = ::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600);

