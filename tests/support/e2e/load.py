@@ -12,7 +12,7 @@ class LoadDevice(threading.Thread):
     """Sends {"n": 1}, {"n": 2}, … at a steady rate with at most `window` unacknowledged, until told to finish.
 
     `acknowledged` is the number of the last message such that it and all earlier ones were acknowledged. `repeats`
-    counts the messages that the device itself sent again because it cannot know whether they arrived.
+    counts the messages that the device itself sent again because it cannot know whether they arrived.  `padding` is the text of a second member, or how long it is.
     """
 
     def __init__(self, device, rate, window, padding=0):
@@ -27,7 +27,7 @@ class LoadDevice(threading.Thread):
         self.refusals = 0
         self.error = None
         self._interval = 1 / rate
-        self._padding = "x" * padding
+        self._padding = padding if isinstance(padding, str) else "x" * padding
         self._next = time.monotonic()
         self._changed = threading.Condition()
         self._finishing = False
