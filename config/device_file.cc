@@ -143,6 +143,12 @@ void read_map(TableReader& reader, References main, DeviceDraft& draft) {
   read_symbol(reader, "content_encoding", false, draft.map.content_encoding);
   draft.map.expect_every = reader.duration("expect_every", Milliseconds(1000), std::chrono::hours(24 * 30));
   if (auto most = reader.integer("in_flight", 1, 1000)) draft.map.in_flight = static_cast<unsigned>(*most);
+  if (auto most = reader.duration("command_timeout", Milliseconds(1000), Milliseconds(50'000))) {
+    draft.map.command_timeout = *most;
+  }
+  if (auto most = reader.duration("method_timeout", Milliseconds(1000), Milliseconds(300'000))) {
+    draft.map.method_timeout = *most;
+  }
   if (auto rank = reader.choice("priority", {"alarm", "normal", "bulk"})) {
     draft.map.priority = rank->value == "alarm"  ? Priority::alarm
                          : rank->value == "bulk" ? Priority::bulk

@@ -61,8 +61,9 @@ std::optional<Address> read_address(TableReader& reader, std::string_view key, c
   return Address{std::move(value), reader.findings().place(found->mark), draft.named || !parsed->has("device")};
 }
 
-std::optional<Template> checked_template(TableReader& reader, std::string_view key, const Found<std::string>& text) {
-  auto parsed = Template::parse(text.value, {"payload", "id", "device"});
+std::optional<Template> checked_template(TableReader& reader, std::string_view key, const Found<std::string>& text,
+                                         std::initializer_list<std::string_view> names = {"payload", "id", "device"}) {
+  auto parsed = Template::parse(text.value, names);
   if (!parsed) {
     reader.findings().problem(text.mark, reader.name_of(key) + ": " + parsed.error().message);
     return std::nullopt;
@@ -100,6 +101,34 @@ void read_tcp_command(TableReader& reader, TcpMap& tcp) {
   tcp.command = std::move(out);
 }
 
+// A method or desired properties: what is sent, and the line that answers.
+std::optional<TcpCommand> read_tcp_call(TableReader& reader, std::string_view key, bool needs_reply,
+                                        std::initializer_list<std::string_view> sent,
+                                        std::initializer_list<std::string_view> said) {
+  const auto* entry = reader.table(key);
+  if (entry == nullptr) return std::nullopt;
+  TableReader call(*entry->value.table(), entry->value.mark, reader.name_of(key), reader.findings());
+  TcpCommand out;
+  constexpr std::size_t kMax = 4096;
+  if (call.require("send") != nullptr) {
+    if (auto send = read_bytes(call, "send", kMax); send && checked_template(call, "send", *send, sent)) {
+      out.send = send->value;
+    }
+  }
+  if (needs_reply) (void)call.require("reply");
+  if (auto reply = read_bytes(call, "reply", kMax)) {
+    out.reply = reply->value;
+    const auto parsed = checked_template(call, "reply", *reply, said);
+    if (parsed && parsed->fill({}).empty() && !parsed->has("id")) {
+      call.findings().problem(reply->mark, call.name_of("reply") +
+                                               " would take every line for a reply; add a word that only replies "
+                                               "have, or {id}");
+    }
+  }
+  call.finish();
+  return out;
+}
+
 }  // namespace
 
 namespace {
@@ -131,6 +160,27 @@ void check_coap_listener(TableReader& reader, References main, const CoapMap& co
     reader.findings().problem(mark,
                               "this device has no coap.identity, and [coap] listens on DTLS only; add coap.identity "
                               "= \"<its PSK identity or certificate name>\"");
+  }
+}
+
+// A device that is asked something needs a way to answer.
+void check_coap_calls(TableReader& reader, const CoapMap& coap) {
+  const bool answers_itself = reader.find("push") != nullptr;
+  const auto need = [&](const char* key, const char* answer, const char* why) {
+    if (reader.find(key) == nullptr) return;
+    const auto& name = reader.name_of(key);
+    if (coap.piggyback) {
+      reader.findings().problem(reader.find(key)->mark,
+                                name + " does not work with coap.piggyback; let the device observe, or use coap.push");
+    } else if (!answers_itself && reader.find(answer) == nullptr) {
+      reader.findings().problem(reader.find(key)->mark, name + " without " + reader.name_of(answer) + ", " + why);
+    }
+  };
+  need("method", "method_reply", "to which the device POSTs its answer; add that path, or use coap.push");
+  need("desired", "reported", "to which the device POSTs what it took over; add that path, or use coap.push");
+  if (reader.find("method_reply") != nullptr && reader.find("method") == nullptr) {
+    reader.findings().problem(reader.find("method_reply")->mark,
+                              "coap.method_reply without coap.method; add the path of the calls, or remove it");
   }
 }
 
@@ -254,7 +304,19 @@ void read_coap_map(const Entry& entry, const TableReader& device, References mai
                        "coap.result without coap.command; add the command's path, or remove the result");
     }
   }
-  reader.not_yet({"method", "method_reply", "desired", "reported", "durability"});
+  struct Path {
+    const char* key;
+    std::optional<std::string>& into;
+  };
+  for (const auto& [key, into] : {Path{"method", coap.method}, Path{"method_reply", coap.method_reply},
+                                  Path{"desired", coap.desired}, Path{"reported", coap.reported}}) {
+    if (auto path = read_address(reader, key, draft, path_fault)) {
+      claim(*path);
+      into = std::move(path->value);
+    }
+  }
+  check_coap_calls(reader, coap);
+  reader.not_yet({"durability"});
   reader.finish();
 }
 
@@ -277,7 +339,20 @@ void read_tcp_map(const Entry& entry, const TableReader& device, Findings& findi
   if (const auto* framing = reader.table("framing")) read_framing(*framing, findings, tcp.framing);
   if (auto ack = read_bytes(reader, "ack", 4096)) tcp.ack = ack->value;
   read_tcp_command(reader, tcp);
-  reader.not_yet({"connect", "identify", "method", "desired", "reported", "durability"});
+  tcp.method =
+      read_tcp_call(reader, "method", true, {"payload", "id", "name", "device"}, {"payload", "id", "status", "device"});
+  tcp.desired = read_tcp_call(reader, "desired", false, {"payload", "id", "version", "device"},
+                              {"payload", "id", "version", "device"});
+  if (auto reported = read_bytes(reader, "reported", 4096)) {
+    const auto parsed = checked_template(reader, "reported", *reported, {"payload", "device"});
+    if (parsed && (!parsed->has("payload") || parsed->fill({}).empty())) {
+      reader.findings().problem(reported->mark,
+                                "tcp.reported needs {payload}, and a word that only such lines have, such as "
+                                "\"STATE {payload}\"");
+    }
+    tcp.reported = std::move(reported->value);
+  }
+  reader.not_yet({"connect", "identify", "durability"});
   reader.finish();
 }
 

@@ -65,6 +65,10 @@ void read_hub(TableReader& root, MainFile& main) {
   if (auto most = reader.integer("max_devices_per_connection")) {
     hub.max_devices_per_connection = static_cast<unsigned>(*most);
   }
+  if (auto every = reader.duration("report_every")) {
+    hub.report_every = *every;
+  }
+  if (auto state = reader.flag("report_state")) hub.report_state = *state;
   reader.not_yet_except("transport", "amqps");
   reader.not_yet({"proxy"});
   reader.finish();

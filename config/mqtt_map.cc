@@ -64,6 +64,8 @@ class MqttReader {
   void must_be_named(const Topic& topic);
   void must_be_exact(const Topic& topic, std::string_view key);
   void read_command();
+  void read_method();
+  void read_twin();
   void read_filters();
 
   TableReader reader_;
@@ -125,7 +127,9 @@ void MqttReader::must_be_exact(const Topic& topic, std::string_view key) {
   for (const auto& level : topic.pattern.levels()) {
     const bool known = std::find(later_.begin(), later_.end(), level.text) != later_.end();
     if (level.kind == Kind::literal || level.kind == Kind::partial || known) continue;
-    if (key == "command" && level.kind != Kind::rest && !level.text.empty()) continue;
+    if ((key == "command" || (key == "method" && (level.text == "name" || level.text == "id"))) &&
+        level.kind != Kind::rest && !level.text.empty())
+      continue;
     reader_.findings().problem(topic.mark, reader_.name_of(key) + " is " + quoted(topic.pattern.text()) +
                                                ": it has a wildcard; write the one topic of this device");
     return;
@@ -195,6 +199,45 @@ void MqttReader::read_command() {
   }
 }
 
+void MqttReader::read_method() {
+  auto& mqtt = *draft_.map.mqtt;
+  if (const auto at = topic("method")) {
+    must_be_exact(*at, "method");
+    claim(*at, "the MQTT topic");
+    mqtt.method = at->pattern.text();
+    if (reader_.find("method_reply") == nullptr) {
+      reader_.findings().problem(at->mark,
+                                 "mqtt.method without mqtt.method_reply; a method has an answer, so add the topic on "
+                                 "which the device gives it");
+    }
+  }
+  if (const auto at = topic("method_reply")) {
+    must_be_exact(*at, "method_reply");
+    claim(*at, "the MQTT topic");
+    heard_.push_back(at->pattern);
+    mqtt.method_reply = at->pattern.text();
+    if (reader_.find("method") == nullptr) {
+      reader_.findings().problem(at->mark,
+                                 "mqtt.method_reply without mqtt.method; add the topic of the calls, or remove it");
+    }
+  }
+}
+
+void MqttReader::read_twin() {
+  auto& mqtt = *draft_.map.mqtt;
+  if (const auto at = topic("desired")) {
+    must_be_exact(*at, "desired");
+    claim(*at, "the MQTT topic");
+    mqtt.desired = at->pattern.text();
+  }
+  if (const auto at = topic("reported")) {
+    must_be_exact(*at, "reported");
+    claim(*at, "the MQTT topic");
+    heard_.push_back(at->pattern);
+    mqtt.reported = at->pattern.text();
+  }
+}
+
 // A family subscribes with its wildcards, whatever the number of its members.
 void MqttReader::read_filters() {
   if (!draft_.family) return;
@@ -223,6 +266,8 @@ void MqttReader::read() {
   mqtt.presence = presence("presence");
   mqtt.bridge = presence("bridge");
   read_command();
+  read_method();
+  read_twin();
   if (const auto retained = reader_.choice("retained", {"state", "drop", "forward"})) {
     mqtt.retained = retained->value == "state"  ? Retained::state
                     : retained->value == "drop" ? Retained::drop
@@ -242,7 +287,7 @@ void MqttReader::read() {
     }
   }
   read_filters();
-  reader_.not_yet({"method", "method_reply", "desired", "reported", "durability"});
+  reader_.not_yet({"durability"});
   reader_.finish();
 }
 

@@ -120,6 +120,8 @@ const std::vector<Option>& table() {
   {"hub", "attach", Kind::choice, 0, 0, {"needed", "start"}, "", "when a device's telemetry link is attached: at its first message, or at once", of<hub, &Hub::attach>},
   {"hub", "send_rate", Kind::rate, 0, 1'000'000, {}, "", "messages a second toward the hub at most; the gateway slows down by itself when the hub complains", of<hub, &Hub::send_rate>},
   {"hub", "max_devices_per_connection", Kind::integer, 1, 1000, {}, "", "past this a further connection opens by itself", of<hub, &Hub::max_devices_per_connection>},
+  {"hub", "report_every", Kind::duration, 100, kHour, {}, "", "reported properties of one device go up at most so often, merged", of<hub, &Hub::report_every>},
+  {"hub", "report_state", Kind::flag, 0, 0, {}, "", "each twin says, under gateway, whether its device is connected, when it was heard, and which desired properties it confirmed", of<hub, &Hub::report_state>},
 
   {"identity", "store", Kind::path, 0, 0, {}, "", "the devices' keys, sealed", of<identity, &Identity::store>},
   {"identity", "key_file", Kind::path, 0, 0, {}, "the store's name and .key", "the sealing key, mode 0600; systemd's credential \"sealing-key\" comes first", of<identity, &Identity::key_file>},

@@ -31,6 +31,8 @@ struct Hub {
   Attach attach = Attach::needed;          // of telemetry links
   double send_rate = 0;                    // messages per second toward the hub; 0 is "off"
   unsigned max_devices_per_connection = 990;
+  Milliseconds report_every{1'000};  // of each device's reported properties, at most
+  bool report_state = false;         // each twin says whether its device is connected, and more
 };
 
 struct Identity {

@@ -71,11 +71,12 @@ class Application final : private ops::Control {
         store_(*spool_, capacity_, metrics_, store_options()),
         store_thread_(store_, capacity_, clock_, [this](ReadAnswer answer) { hub_.on_read(std::move(answer)); }),
         hub_({clock_, metrics_, store_thread_, live_, capacity_, directory_}, link_options(), multiplexer_options(),
-             random_seed()),
+             twin_options(), random_seed()),
         intake_(
             store_thread_, live_, capacity_, sizer_, clock_, metrics_, spool_->run(),
             [this](const DeviceId& device, Presence presence) { hub_.presence(device, presence); },
-            [this](const DeviceId& device) { return directory_.psk(device); }),
+            [this](const DeviceId& device) { return directory_.psk(device); },
+            [this](const DeviceId& device, std::string patch) { hub_.report(device, std::move(patch)); }),
         shaping_(intake_, settings_.devices, clock_, metrics_) {}
 
   int run();
@@ -99,6 +100,12 @@ class Application final : private ops::Control {
     // As installed there is nobody to speak for, and perhaps no hub to speak to.
     out.trunk.keep_first = !settings_.devices.empty();
     out.trunk.max_devices = settings_.hub.max_devices_per_connection;
+    return out;
+  }
+  TwinKeeper::Options twin_options() const {
+    TwinKeeper::Options out;
+    out.report_every = settings_.hub.report_every;
+    out.report_state = settings_.hub.report_state;
     return out;
   }
   Capacity::Limits capacity_limits() const {
@@ -194,8 +201,14 @@ Result<void> Application::add_devices() {
   };
   for (const auto& map : settings_.devices) {
     const auto waits = std::find(backlog.begin(), backlog.end(), map.id);
-    const SessionOptions session{
-        .max_in_flight = map.in_flight, .commands = map.takes_commands(), .priority = map.priority};
+    const SessionOptions session{.max_in_flight = map.in_flight,
+                                 .commands = map.takes_commands(),
+                                 .methods = map.takes_methods(),
+                                 .twin = map.takes_desired() || map.reports() || settings_.hub.report_state,
+                                 .desired = map.takes_desired(),
+                                 .command_timeout = map.command_timeout,
+                                 .method_timeout = map.method_timeout,
+                                 .priority = map.priority};
     hub_.add(map.id, session, waits != backlog.end(), adapter_of(map));
     if (waits != backlog.end()) backlog.erase(waits);
   }
@@ -335,6 +348,7 @@ void Application::look(std::function<void(const Snapshot&)> done) {
   hub_.status([this, state, arrived](const HubLoop::Status& status) {
     asio::post(io_, [state, arrived, status] {
       state->snapshot.uplink = status.trunk;
+      state->snapshot.twins = status.twins;
       state->snapshot.clock_behind = status.clock_behind;
       arrived();
     });

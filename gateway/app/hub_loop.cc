@@ -7,13 +7,25 @@
 #include <exception>
 
 #include "gateway/base/check.h"
+#include "gateway/base/crypto.h"
 #include "gateway/base/log.h"
 
 namespace trunkline::app {
 
 namespace asio = boost::asio;
 
-HubLoop::HubLoop(Parts parts, hub::HubLink::Options link, Multiplexer::Options multiplexer, std::uint64_t seed)
+namespace {
+
+// Methods and writes of a twin carry numbers that nobody else has had: begun at random, so that no answer from before a
+// restart fits, and below 2^53, because many a device reads numbers as JavaScript does.
+std::uint64_t first_number(std::uint64_t seed) {
+  return std::uint64_t{1} << 40 | (seed & ((std::uint64_t{1} << 52) - 1));
+}
+
+}  // namespace
+
+HubLoop::HubLoop(Parts parts, hub::HubLink::Options link, Multiplexer::Options multiplexer, TwinKeeper::Options twins,
+                 std::uint64_t seed)
     : parts_(parts),
       work_(asio::make_work_guard(io_)),
       timer_(io_),
@@ -30,7 +42,26 @@ HubLoop::HubLoop(Parts parts, hub::HubLink::Options link, Multiplexer::Options m
                .post = [this](std::function<void()> task) { post(std::move(task)); },
                .finished = [this](DeviceSlot slot, Outcome::Kind kind) { multiplexer_.command_finished(slot, kind); }},
               parts.clock, parts.metrics),
-      multiplexer_(*this, *this, parts.tokens, router_, parts.metrics, multiplexer, seed) {
+      methods_(
+          {.deliver =
+               [this](DeviceSlot slot, Command command, Completion<Outcome> done) {
+                 adapters_.at(slot.value)->deliver(std::move(command), std::move(done));
+               },
+           .respond = [this](MethodTag tag, const MethodResponse& response) { multiplexer_.respond(tag, response); },
+           .post = [this](std::function<void()> task) { post(std::move(task)); },
+           .reachable = [this](DeviceSlot slot) { return multiplexer_.reachable(slot); }},
+          parts.clock, parts.metrics, first_number(random_seed())),
+      twins_(
+          {.deliver =
+               [this](DeviceSlot slot, Command command, Completion<Outcome> done) {
+                 adapters_.at(slot.value)->deliver(std::move(command), std::move(done));
+               },
+           .ask = [this](DeviceSlot slot, const TwinRequest& request) { return multiplexer_.ask_twin(slot, request); },
+           .post = [this](std::function<void()> task) { post(std::move(task)); },
+           .reachable = [this](DeviceSlot slot) { return multiplexer_.reachable(slot); },
+           .heard = [this](DeviceSlot slot) { return multiplexer_.heard(slot); }},
+          twins, parts.clock, parts.metrics, first_number(random_seed()), seed),
+      multiplexer_(*this, *this, parts.tokens, Sinks(router_, methods_, twins_), parts.metrics, multiplexer, seed) {
   const auto wake = [this] { asio::post(io_, [this] { drain(); }); };
   tasks_.set_wake(wake);
   answers_.set_wake(wake);
@@ -51,11 +82,13 @@ Uplink& HubLoop::uplink(ConnectionSlot connection) {
 }
 
 DeviceSlot HubLoop::add(const DeviceId& device, SessionOptions options, bool backlog, Adapter* adapter) {
-  options.commands = options.commands && adapter != nullptr;
+  if (adapter == nullptr) options.commands = options.methods = options.twin = options.desired = false;
   const auto slot = multiplexer_.add(device, options, backlog);
   TRUNKLINE_CHECK(slot.value == adapters_.size(), "slots are dense");
   adapters_.push_back(adapter);
   slots_.emplace(device, slot);
+  if (options.methods) methods_.add(slot, device, options.method_timeout);
+  if (options.twin) twins_.add(slot, device, options.desired);
   return slot;
 }
 
@@ -89,7 +122,16 @@ void HubLoop::stop(SteadyTime deadline) {
 }
 
 void HubLoop::presence(const DeviceId& device, Presence presence) {
-  post([this, device, presence] { multiplexer_.presence(device, presence); });
+  post([this, device, presence] {
+    multiplexer_.presence(device, presence);
+    if (const auto found = slots_.find(device); found != slots_.end()) twins_.presence(found->second, presence);
+  });
+}
+
+void HubLoop::report(const DeviceId& device, std::string patch) {
+  post([this, device, patch = std::move(patch)] {
+    if (const auto found = slots_.find(device); found != slots_.end()) twins_.report(found->second, patch);
+  });
 }
 
 void HubLoop::identities_changed() {
@@ -98,7 +140,8 @@ void HubLoop::identities_changed() {
 
 void HubLoop::status(std::function<void(const Status&)> done) {
   post([this, done = std::move(done)] {
-    Status out{multiplexer_.status(), {}};
+    Status out{multiplexer_.status(), {}, {}};
+    for (const auto& device : out.trunk.devices) out.twins.push_back(twins_.status(slots_.at(device.device)));
     for (const auto& one : uplinks_) out.clock_behind = std::max(out.clock_behind, one->clock_behind());
     done(out);
   });
@@ -137,7 +180,11 @@ void HubLoop::schedule() {
 }
 
 void HubLoop::pump() {
-  auto deadline = multiplexer_.tick(parts_.clock.steady(), parts_.clock.wall());
+  const auto now = parts_.clock.steady();
+  const auto wall = parts_.clock.wall();
+  const auto methods = methods_.tick(now);
+  const auto twins = twins_.tick(now, wall);
+  auto deadline = std::min({multiplexer_.tick(now, wall), methods, twins});
   if (stop_at_) {
     finish_when_settled();
     deadline = std::min(deadline, *stop_at_);
@@ -219,6 +266,22 @@ void HubLoop::on_outcome(DeviceSlot slot, Position position, Outcome outcome) {
 void HubLoop::on_command(DeviceSlot slot, Command command, CommandTag tag) {
   multiplexer_.set_time(parts_.clock.steady());
   multiplexer_.on_command(slot, std::move(command), tag);
+  schedule();
+}
+
+void HubLoop::on_method(DeviceSlot slot, MethodCall call, MethodTag tag) {
+  multiplexer_.set_time(parts_.clock.steady());
+  multiplexer_.on_method(slot, std::move(call), tag);
+  schedule();
+}
+
+void HubLoop::on_twin_answer(DeviceSlot slot, TwinAnswer answer) {
+  multiplexer_.on_twin_answer(slot, std::move(answer));
+  schedule();
+}
+
+void HubLoop::on_desired(DeviceSlot slot, std::string patch) {
+  multiplexer_.on_desired(slot, std::move(patch));
   schedule();
 }
 

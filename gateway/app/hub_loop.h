@@ -21,14 +21,16 @@
 #include "gateway/hub/hub_link.h"
 #include "gateway/pipeline/command_router.h"
 #include "gateway/pipeline/live_feed.h"
+#include "gateway/pipeline/method_router.h"
 #include "gateway/pipeline/multiplexer.h"
 #include "gateway/pipeline/store_thread.h"
+#include "gateway/pipeline/twin_keeper.h"
 
 namespace trunkline::app {
 
-// The hub thread: one io_context with the uplinks, the multiplexer and the command router on it. It gives the pure
+// The hub thread: one io_context with the uplinks, the multiplexer, the routers and the twins on it. It gives the pure
 // parts what they lack: time, a thread, and the way to store and adapters. Owned by Application. `post`, `presence`,
-// `on_read` and `on_removed` from any thread; `add` and `remember` before start.
+// `report`, `on_read` and `on_removed` from any thread; `add` and `remember` before start.
 class HubLoop final : private UplinkEvents, private UplinkFactory, private StoreRequests {
  public:
   struct Parts {
@@ -39,7 +41,8 @@ class HubLoop final : private UplinkEvents, private UplinkFactory, private Store
     Capacity& capacity;
     const TokenProvider& tokens;
   };
-  HubLoop(Parts parts, hub::HubLink::Options link, Multiplexer::Options multiplexer, std::uint64_t seed);
+  HubLoop(Parts parts, hub::HubLink::Options link, Multiplexer::Options multiplexer, TwinKeeper::Options twins,
+          std::uint64_t seed);
   ~HubLoop() override;
 
   // A device of the maps, its adapter, and what earlier runs left of it.
@@ -52,12 +55,14 @@ class HubLoop final : private UplinkEvents, private UplinkFactory, private Store
 
   void post(std::function<void()> task) { tasks_.push(std::move(task)); }
   void presence(const DeviceId& device, Presence presence);
+  void report(const DeviceId& device, std::string patch);
   void on_read(ReadAnswer answer) { answers_.push(std::move(answer)); }
   void on_removed(std::vector<Removal> removed) { answers_.push(std::move(removed)); }
   void identities_changed();
   struct Status {
     Multiplexer::Status trunk;
-    Milliseconds clock_behind{0};  // this machine's clock behind the hub's, at least; 0 if nothing is known
+    std::vector<TwinKeeper::Status> twins;  // in the order of trunk.devices
+    Milliseconds clock_behind{0};           // this machine's clock behind the hub's, at least; 0 if nothing is known
   };
   // `done` is called on the hub thread.
   void status(std::function<void(const Status&)> done);
@@ -73,6 +78,9 @@ class HubLoop final : private UplinkEvents, private UplinkFactory, private Store
   void on_sendable(DeviceSlot slot) override;
   void on_outcome(DeviceSlot slot, Position position, Outcome outcome) override;
   void on_command(DeviceSlot slot, Command command, CommandTag tag) override;
+  void on_method(DeviceSlot slot, MethodCall call, MethodTag tag) override;
+  void on_twin_answer(DeviceSlot slot, TwinAnswer answer) override;
+  void on_desired(DeviceSlot slot, std::string patch) override;
   void flowing(const DeviceId& device, bool flows) override { parts_.capacity.set_flowing(device, flows); }
   void settle(Settlement settlement) override { parts_.store.push(std::move(settlement)); }
   void read(ReadRequest request) override { parts_.store.push(std::move(request)); }
@@ -94,6 +102,8 @@ class HubLoop final : private UplinkEvents, private UplinkFactory, private Store
   const hub::HubLink::Options link_options_;
   std::vector<std::unique_ptr<hub::HubLink>> uplinks_;  // by connection
   CommandRouter router_;
+  MethodRouter methods_;
+  TwinKeeper twins_;
   Multiplexer multiplexer_;
   std::vector<Adapter*> adapters_;  // by slot
   std::unordered_map<DeviceId, DeviceSlot> slots_;

@@ -208,7 +208,8 @@ std::string to_json(const Snapshot& snapshot, const config::Settings& settings, 
 
   json::array devices;
   if (snapshot.uplink) {
-    for (const auto& device : snapshot.uplink->devices) {
+    for (std::size_t i = 0; i < snapshot.uplink->devices.size(); ++i) {
+      const auto& device = snapshot.uplink->devices[i];
       json::object row{{"id", device.device.text()},
                        {"state", std::string(to_string(device.state))},
                        {"presence", device.presence == Presence::reachable ? "reachable" : "away"},
@@ -227,6 +228,11 @@ std::string to_json(const Snapshot& snapshot, const config::Settings& settings, 
         row["peer"] = found->second.second->peer;
         row["last_heard"] =
             found->second.second->last_heard ? json::value(to_rfc3339(*found->second.second->last_heard)) : nullptr;
+      }
+      if (i < snapshot.twins.size() && snapshot.twins[i].kept) {
+        const auto& twin = snapshot.twins[i];
+        row["twin"] =
+            json::object{{"desired", twin.desired}, {"confirmed", twin.confirmed}, {"fault", twin.fault}};
       }
       devices.push_back(std::move(row));
     }

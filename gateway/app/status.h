@@ -11,6 +11,7 @@
 #include "gateway/core/adapter.h"
 #include "gateway/pipeline/multiplexer.h"
 #include "gateway/pipeline/store.h"
+#include "gateway/pipeline/twin_keeper.h"
 
 namespace trunkline::app {
 
@@ -18,6 +19,7 @@ namespace trunkline::app {
 struct Snapshot {
   std::optional<Store::Status> store;
   std::optional<Multiplexer::Status> uplink;
+  std::vector<TwinKeeper::Status> twins{};  // in the order of uplink->devices
   std::vector<AdapterStatus> adapters;
   Milliseconds clock_behind{0};  // this machine's clock behind the hub's, at least
   std::uint64_t used_bytes = 0;  // of the spool

@@ -111,6 +111,9 @@ class Prover final : private UplinkEvents {
   void on_sendable(DeviceSlot) override {}
   void on_outcome(DeviceSlot, Position, Outcome) override {}
   void on_command(DeviceSlot, Command, CommandTag) override {}
+  void on_method(DeviceSlot, MethodCall, MethodTag) override {}
+  void on_twin_answer(DeviceSlot, TwinAnswer) override {}
+  void on_desired(DeviceSlot, std::string) override {}
 
   boost::asio::io_context io_{1};
   SystemClock clock_;

@@ -33,6 +33,10 @@ class Ingress {
   // while it has a way to deliver (a connection, an observer, a live broker session and a device heard lately).
   virtual void presence(const DeviceId& device, Presence presence) = 0;
 
+  // What the device says of its own state, as JSON: a merge patch of its reported properties. invalid: it is no object,
+  // or the hub could never keep it. Kept in memory and merged; the newest values go up, not each of them.
+  virtual Result<void> report(const DeviceId& device, std::string_view patch) = 0;
+
   // The device's pre-shared key as it is now, from memory: for a handshake, and to see that a session's key still is
   // the device's. denied: the device is disabled. not_found: it has no such key.
   [[nodiscard]] virtual Result<Secret> handshake_key(const DeviceId& device) const = 0;
@@ -67,9 +71,10 @@ class Adapter {
   // is not an error, the adapter keeps trying. Called once, on the main thread.
   virtual Result<void> start(Ingress& ingress) = 0;
 
-  // Carries a command to its device and answers once, from any thread, before command.deadline: accepted only when the
-  // device did it as `command_done` of its map says, rejected when it can never be done, released when it cannot be
-  // done now (C-01). Called on the hub thread; never blocks.
+  // Carries a command, a method or desired properties to its device and answers once, from any thread, before
+  // command.deadline: accepted only when the device did it (a message as `command_done` of its map says, a method with
+  // its response), rejected when it can never be done, released when it cannot be done now (C-01). Called on the hub
+  // thread; never blocks.
   virtual void deliver(Command command, Completion<Outcome> done) = 0;
 
   // Stops taking messages and commands; what is in hand is finished until the deadline, then abandoned. Joins its

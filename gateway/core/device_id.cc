@@ -3,9 +3,11 @@
 
 namespace trunkline {
 
-Result<DeviceId> DeviceId::parse(std::string_view text) {
+namespace {
+
+Result<void> check(std::string_view text) {
   if (text.empty()) return fail(ErrorCode::invalid, "a device id is empty");
-  if (text.size() > kMaxLength) {
+  if (text.size() > DeviceId::kMaxLength) {
     return fail(ErrorCode::invalid,
                 "a device id has " + std::to_string(text.size()) + " characters, the hub allows 128");
   }
@@ -17,6 +19,17 @@ Result<DeviceId> DeviceId::parse(std::string_view text) {
           ErrorCode::invalid,
           "a device id has a character that the hub refuses; allowed are letters, digits and " + std::string(kMarks));
     }
+  }
+  return {};
+}
+
+}  // namespace
+
+Result<DeviceId> DeviceId::parse(std::string_view text) {
+  const auto slash = text.find('/');
+  if (auto good = check(text.substr(0, slash)); !good) return fail(good.error());
+  if (slash != std::string_view::npos) {
+    if (auto good = check(text.substr(slash + 1)); !good) return fail(good.error().in("the module's part"));
   }
   return DeviceId(std::string(text));
 }

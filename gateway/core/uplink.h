@@ -8,8 +8,10 @@
 #include "gateway/base/clock.h"
 #include "gateway/core/command.h"
 #include "gateway/core/message.h"
+#include "gateway/core/method.h"
 #include "gateway/core/outcome.h"
 #include "gateway/core/token.h"
+#include "gateway/core/twin.h"
 
 namespace trunkline {
 
@@ -37,6 +39,14 @@ struct CommandTag {
   ConnectionSlot connection;
   std::uint64_t epoch = 0;
   std::uint64_t delivery = 0;
+};
+
+// Names one method call of one epoch of one connection. A response that carries an old epoch is dropped: its caller has
+// been told already.
+struct MethodTag {
+  ConnectionSlot connection;
+  std::uint64_t epoch = 0;
+  std::uint64_t call = 0;
 };
 
 // Why something on the hub's side ended or was refused, in the hub's words and sorted by what to do.
@@ -81,6 +91,10 @@ class UplinkEvents {
   virtual void on_sendable(DeviceSlot slot) = 0;  // send may succeed again: credit came or bytes left
   virtual void on_outcome(DeviceSlot slot, Position position, Outcome outcome) = 0;
   virtual void on_command(DeviceSlot slot, Command command, CommandTag tag) = 0;
+  virtual void on_method(DeviceSlot slot, MethodCall call, MethodTag tag) = 0;
+  virtual void on_twin_answer(DeviceSlot slot, TwinAnswer answer) = 0;
+  // The desired properties changed; JSON text of the merge patch, with "$version".
+  virtual void on_desired(DeviceSlot slot, std::string patch) = 0;
 };
 
 // One connection to the hub as the multiplexer sees it. HubLink implements it over AMQP; all calls on the hub thread;
@@ -104,6 +118,8 @@ class Uplink {
   // The command link's total credit from now on (0 withdraws what was not used; what is on its way still arrives).
   virtual void grant_commands(DeviceSlot slot, unsigned credit) = 0;
   virtual void settle(CommandTag tag, const Outcome& outcome) = 0;
+  virtual void respond(MethodTag tag, const MethodResponse& response) = 0;  // once for each on_method
+  virtual bool ask_twin(DeviceSlot slot, const TwinRequest& request) = 0;   // false: the twin links are not attached
   virtual void close() = 0;               // orderly; on_lost(stopped) follows within 2 s
   virtual void abort(LinkFault why) = 0;  // at once, the peer is not heard any more; on_lost(why) follows
 };

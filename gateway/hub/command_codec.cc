@@ -17,6 +17,7 @@
 #include "gateway/amqp/engine.h"
 #include "gateway/base/encoding.h"
 #include "gateway/hub/dialect.h"
+#include "gateway/hub/message_body.h"
 
 namespace trunkline::hub {
 
@@ -40,21 +41,6 @@ std::string text_of(const proton::scalar_base& value) {
       return proton::internal::get<std::string>(value);
     default:
       return proton::to_string(value);
-  }
-}
-
-std::string body_of(const proton::value& body) {
-  switch (body.type()) {
-    case proton::NULL_TYPE:
-      return {};
-    case proton::BINARY: {
-      const auto bytes = proton::get<proton::binary>(body);
-      return {bytes.begin(), bytes.end()};
-    }
-    case proton::STRING:
-      return proton::get<std::string>(body);
-    default:
-      throw std::invalid_argument("the body is neither bytes nor text");
   }
 }
 

@@ -16,6 +16,7 @@ constexpr Dialect kIotHub{
     .token_node = "$cbs",
     .token_type = "servicebus.windows.net:sastoken",
     .audience = "{host}/devices/{device}",
+    .module_part = "/modules/",
     .client_version_key = "com.microsoft:client-version",
     .api_version_key = "com.microsoft:api-version",
     .api_version = "2021-04-12",
@@ -51,11 +52,15 @@ std::string filled(std::string_view pattern, std::string_view name, std::string_
 }  // namespace
 
 std::string Dialect::node_address(DeviceLink link, const DeviceId& device) const {
-  return filled(shape(link).node, "{device}", percent_encode(device.text()));
+  auto id = percent_encode(device.device());
+  if (!device.module().empty()) id.append(module_part).append(percent_encode(device.module()));
+  return filled(shape(link).node, "{device}", id);
 }
 
 std::string Dialect::audience_of(std::string_view host, const DeviceId& device) const {
-  return filled(filled(audience, "{host}", host), "{device}", device.text());
+  std::string id(device.device());
+  if (!device.module().empty()) id.append(module_part).append(device.module());
+  return filled(filled(audience, "{host}", host), "{device}", id);
 }
 
 const Dialect& iot_hub() {

@@ -38,7 +38,8 @@ struct Dialect {
   Sasl sasl = Sasl::anonymous;
   std::string_view token_node = {};  // where put-token goes; empty: the hub takes no tokens, devices need none
   std::string_view token_type = {};
-  std::string_view audience = {};  // what a token is put for; "{host}" and "{device}", plain
+  std::string_view audience = {};      // what a token is put for; "{host}" and "{device}", plain
+  std::string_view module_part = "/";  // between a device and its module, in both
   // Attach properties with the client's version, the version of the hub's interface, and what makes a pair; empty:
   // none.
   std::string_view client_version_key = {};

@@ -9,6 +9,7 @@
 #include <boost/asio/steady_timer.hpp>
 #include <deque>
 #include <functional>
+#include <map>
 #include <memory>
 #include <optional>
 #include <proton/message.hpp>
@@ -25,6 +26,7 @@
 #include "gateway/hub/dialect.h"
 #include "gateway/hub/hub_link.h"
 #include "gateway/hub/hub_time.h"
+#include "gateway/hub/pair_codec.h"
 #include "gateway/hub/put_tokens.h"
 #include "gateway/hub/route.h"
 #include "gateway/hub/slab.h"
@@ -41,10 +43,11 @@ struct HubLink::Shared {
   Metric& put_tokens;
   Metric& commands;
   Metric& commands_malformed;
-  Metric& unhandled;
+  Metric& malformed;
   Metric& redirects;
   TelemetryEncoder encoder;
   CommandDecoder decoder;
+  PairCodec pairs;
   Route route;
   HubTime time{};
   UplinkEvents* events = nullptr;
@@ -71,6 +74,8 @@ class HubLink::Epoch final : public proton::messaging_handler {
   SendResult send(DeviceSlot slot, const MessagePtr& message);
   void grant_commands(DeviceSlot slot, unsigned credit);
   void settle(CommandTag tag, const Outcome& outcome);
+  void respond(MethodTag tag, const MethodResponse& response);
+  bool ask_twin(DeviceSlot slot, const TwinRequest& request);
 
   // Proton's events.
   void on_connection_open(proton::connection& connection) override;
@@ -117,6 +122,10 @@ class HubLink::Epoch final : public proton::messaging_handler {
     Position position;
     Channel* channel = nullptr;
   };
+  struct Call {
+    DeviceSlot slot;
+    proton::message_id correlation;
+  };
   struct PendingAttach {
     SteadyTime deadline;
     DeviceSlot slot;
@@ -153,6 +162,8 @@ class HubLink::Epoch final : public proton::messaging_handler {
   void on_link_end(pn_link_t* link);
   void on_update(pn_delivery_t* delivery);
   void on_command(const Device& device, pn_delivery_t* delivery, std::string_view bytes);
+  void on_pair(const Channel& channel, std::string_view bytes);
+  void send_settled(const Channel& channel, std::string_view bytes);
   void open_links(Channel& channel);
   void give_up(Channel& channel);
   void give_up(pn_link_t* link);
@@ -192,6 +203,8 @@ class HubLink::Epoch final : public proton::messaging_handler {
   std::uint64_t last_tag_ = 0;
   std::uint64_t last_link_ = 0;
   std::uint64_t last_command_ = 0;
+  std::uint64_t last_call_ = 0;
+  std::map<std::uint64_t, Call> calls_;  // methods that are not answered yet
   Slab<InFlight> in_flight_;
   std::unordered_map<std::uint64_t, pn_delivery_t*> held_;  // commands whose outcome is owed
 };

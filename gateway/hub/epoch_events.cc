@@ -97,14 +97,16 @@ void HubLink::Epoch::on_bytes(pn_delivery_t* delivery, std::string_view bytes) {
   const auto* channel = channel_of(link);
   if (channel == nullptr) return amqp::release(delivery);  // of a link that we gave up
   if (channel->which == DeviceLink::commands) return on_command(*channel->device, delivery, bytes);
-  shared_.unhandled.add();
-  log::debug("request_unhandled", {{"device", channel->device->id.text()}, {"link", to_string(channel->which)}});
-  amqp::release(delivery);
+  // It comes settled, or the hub waits for this (hub-amqp-protocol.md 4.4).
+  amqp::accept(delivery);
+  on_pair(*channel, bytes);
 }
 
 // The hub forgets a command: it confirms our outcome (it asked for that with settle mode second), or its lock ended.
 void HubLink::Epoch::on_delivery_settle(proton::delivery& delivery) {
   auto* raw = handle<pn_delivery_t>(delivery);
+  // What comes settled in several frames is told with each of them.
+  if (pn_delivery_partial(raw)) return;
   held_.erase(reinterpret_cast<std::uintptr_t>(pn_delivery_get_context(raw)));
   pn_delivery_set_context(raw, nullptr);
   pn_delivery_settle(raw);

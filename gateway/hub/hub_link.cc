@@ -16,11 +16,12 @@ HubLink::HubLink(boost::asio::io_context& io, Options options, const Clock& cloc
           .commands = metrics.metric("uplink_commands_total", "Cloud-to-device messages received"),
           .commands_malformed = metrics.metric("uplink_commands_malformed_total",
                                                "Cloud-to-device messages that could not be read and were rejected"),
-          .unhandled =
-              metrics.metric("uplink_unhandled_total", "Messages on method and twin links, which nobody takes"),
+          .malformed = metrics.metric("uplink_requests_malformed_total",
+                                      "Messages on method and twin links that could not be read"),
           .redirects = metrics.metric("uplink_redirects_total", "Connections that the hub sent elsewhere"),
           .encoder = TelemetryEncoder(options.spool_uuid),
           .decoder = {},
+          .pairs = {},
           .route = Route(options.host, options.address),
       }) {}
 
@@ -82,6 +83,14 @@ void HubLink::grant_commands(DeviceSlot slot, unsigned credit) {
 
 void HubLink::settle(CommandTag tag, const Outcome& outcome) {
   if (epoch_) epoch_->settle(tag, outcome);
+}
+
+void HubLink::respond(MethodTag tag, const MethodResponse& response) {
+  if (epoch_) epoch_->respond(tag, response);
+}
+
+bool HubLink::ask_twin(DeviceSlot slot, const TwinRequest& request) {
+  return epoch_ && epoch_->ask_twin(slot, request);
 }
 
 }  // namespace trunkline::hub

@@ -52,6 +52,8 @@ class HubLink final : public Uplink {
   SendResult send(DeviceSlot slot, const MessagePtr& message) override;
   void grant_commands(DeviceSlot slot, unsigned credit) override;
   void settle(CommandTag tag, const Outcome& outcome) override;
+  void respond(MethodTag tag, const MethodResponse& response) override;
+  bool ask_twin(DeviceSlot slot, const TwinRequest& request) override;
   void close() override;
   void abort(LinkFault why) override;
 

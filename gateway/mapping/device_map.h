@@ -74,6 +74,10 @@ struct MqttMap {
   std::vector<std::string> filters{};
   std::vector<std::string> state_filters{};
   std::optional<PayloadKey> key{};
+  std::optional<std::string> method{};        // topic to publish calls on; {name} is the method's name
+  std::optional<std::string> method_reply{};  // topic of the device's answers
+  std::optional<std::string> desired{};       // topic to publish changes of the desired properties on
+  std::optional<std::string> reported{};      // topic on which the device says its state, as JSON
 };
 
 // The device's own CoAP server, from "coap://10.0.0.7:5683/cmd".
@@ -100,6 +104,11 @@ struct CoapMap {
   bool piggyback = false;                 // commands come in the answer to its telemetry
   std::optional<CoapPush> push{};         // commands are POSTed there
   std::optional<CoapTime> time{};
+  // Paths that the device observes, or on its own server if it has push; and to which it POSTs.
+  std::optional<std::string> method{};
+  std::optional<std::string> method_reply{};  // "?id=<id>&status=<status>" and the answer
+  std::optional<std::string> desired{};
+  std::optional<std::string> reported{};  // its state, as JSON; with "?id=<id>" it confirms desired properties too
 
   [[nodiscard]] bool takes_commands() const { return command || piggyback || push; }
 };
@@ -112,6 +121,8 @@ struct DeviceMap {
   std::string content_type{};  // of its telemetry; empty: the adapter's default
   std::string content_encoding{};
   CommandDone command_done = CommandDone::replied;
+  Milliseconds command_timeout{45'000};        // from a message's arrival to its outcome, within the hub's lock (C-02)
+  Milliseconds method_timeout{30'000};         // from a method's call to the device's answer
   std::optional<Milliseconds> expect_every{};  // silence of three times this means away (C-02)
   Priority priority = Priority::normal;
   unsigned in_flight = 64;                      // unsettled messages at the hub at the same time, 1 to 1000 (D-03)
@@ -127,6 +138,15 @@ struct DeviceMap {
 
   [[nodiscard]] bool takes_commands() const {
     return (mqtt && mqtt->command) || (coap && coap->takes_commands()) || (tcp && tcp->command);
+  }
+  [[nodiscard]] bool takes_methods() const {
+    return (mqtt && mqtt->method) || (coap && coap->method) || (tcp && tcp->method);
+  }
+  [[nodiscard]] bool takes_desired() const {
+    return (mqtt && mqtt->desired) || (coap && coap->desired) || (tcp && tcp->desired);
+  }
+  [[nodiscard]] bool reports() const {
+    return (mqtt && mqtt->reported) || (coap && coap->reported) || (tcp && tcp->reported);
   }
 };
 

@@ -105,7 +105,8 @@ Result<DeviceMap> make_member(const DeviceFamily& family, const DeviceId& id) {
       if (auto done = fill_in(address, values); !done) return fail(done.error());
     }
   }
-  for (auto* address : {&mqtt.command, &mqtt.command_reply}) {
+  for (auto* address :
+       {&mqtt.command, &mqtt.command_reply, &mqtt.method, &mqtt.method_reply, &mqtt.desired, &mqtt.reported}) {
     if (auto done = fill_in(*address, values); !done) return fail(done.error());
   }
   for (auto* presence : {&mqtt.presence, &mqtt.bridge}) {

@@ -18,8 +18,9 @@ namespace trunkline {
 
 // What may stand in braces in what is sent: besides what the command says, check values over all bytes in front of them
 // (from {from} on, if that stands there), raw or as capital hexadecimal digits.
-inline constexpr std::array<std::string_view, 12> kTcpSendFields{
-    "payload", "id", "device", "from", "bcc", "lrc", "sum", "crc16", "bcc_hex", "lrc_hex", "sum_hex", "crc16_hex"};
+inline constexpr std::array<std::string_view, 14> kTcpSendFields{"payload", "id",      "device",  "name",     "version",
+                                                                 "from",    "bcc",     "lrc",     "sum",      "crc16",
+                                                                 "bcc_hex", "lrc_hex", "sum_hex", "crc16_hex"};
 
 struct TcpCommand {
   std::string send;                  // template of kTcpSendFields
@@ -108,6 +109,11 @@ struct TcpMap {
   TcpLine line{};
   std::string is{};  // what line.identify finds for this device
   std::vector<TcpPoll> polls{};
+  // A method, answered by `reply` with {payload} and {status}; it has {name} to send. Desired properties, with
+  // {version}; without a reply they are taken over when they were written.
+  std::optional<TcpCommand> method{};
+  std::optional<TcpCommand> desired{};
+  std::optional<std::string> reported{};  // template with {payload}: messages that say the device's state, as JSON
 };
 
 // Do both maps say the same of the listener or line that they share?

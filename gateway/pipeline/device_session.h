@@ -23,6 +23,9 @@ struct SessionOptions {
   bool commands = false;        // which links it needs beside telemetry
   bool methods = false;
   bool twin = false;
+  bool desired = false;                 // the twin's desired properties are written to the device
+  Milliseconds command_timeout{45'000};  // from a command's arrival to its outcome
+  Milliseconds method_timeout{30'000};   // from the call to the device's answer
   Priority priority = Priority::normal;
 };
 
@@ -48,7 +51,9 @@ class Activity {
   void add(SteadyTime now) {
     roll(now);
     ++current_;
+    last_ = now;
   }
+  [[nodiscard]] SteadyTime last() const { return last_; }
   [[nodiscard]] std::uint64_t value(SteadyTime now) {
     roll(now);
     return current_ + before_;
@@ -62,6 +67,7 @@ class Activity {
     current_ = 0;
     minute_ = minute;
   }
+  SteadyTime last_{};
   std::int64_t minute_ = 0;
   std::uint64_t current_ = 0;
   std::uint64_t before_ = 0;

@@ -3,6 +3,8 @@
 
 #include <utility>
 
+#include "gateway/mapping/twin_rules.h"
+
 namespace trunkline {
 namespace {
 // How long a device should wait when there is no room; space comes back one settlement at a time, so soon is right.
@@ -11,7 +13,8 @@ constexpr Milliseconds kFailedRetry{2000};
 }  // namespace
 
 Intake::Intake(StoreThread& store, LiveFeed& live, Capacity& capacity, const MessageSizer& sizer, const Clock& clock,
-               Metrics& metrics, std::uint64_t run, PresenceHandler on_presence, KeyLookup keys)
+               Metrics& metrics, std::uint64_t run, PresenceHandler on_presence, KeyLookup keys,
+               ReportHandler on_report)
     : store_(store),
       live_(live),
       capacity_(capacity),
@@ -19,11 +22,22 @@ Intake::Intake(StoreThread& store, LiveFeed& live, Capacity& capacity, const Mes
       clock_(clock),
       on_presence_(std::move(on_presence)),
       keys_(std::move(keys)),
+      on_report_(std::move(on_report)),
       run_(run),
       received_(metrics.metric("received_total", "Messages stamped by intake")),
       throttled_(metrics.metric("throttled_total", "Offers answered with back pressure")),
       oversize_(metrics.metric("refused_total", "Offers refused for ever", "reason=\"oversize\"")),
-      duplicates_(metrics.metric("duplicates_total", "Messages that their source said twice, suppressed")) {}
+      duplicates_(metrics.metric("duplicates_total", "Messages that their source said twice, suppressed")),
+      reports_refused_(metrics.metric("refused_total", "Offers refused for ever", "reason=\"report\"")) {}
+
+Result<void> Intake::report(const DeviceId& device, std::string_view patch) {
+  if (const auto properties = read_properties(patch); !properties) {
+    reports_refused_.add();
+    return fail(properties.error());
+  }
+  if (on_report_) on_report_(device, std::string(patch));
+  return {};
+}
 
 void Intake::submit(Telemetry telemetry, Completion<Admission> done) {
   const auto now = clock_.moment();

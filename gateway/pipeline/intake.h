@@ -23,13 +23,16 @@ namespace trunkline {
 class Intake final : public Ingress {
  public:
   using PresenceHandler = std::function<void(const DeviceId&, Presence)>;
-  using KeyLookup = std::function<Result<Secret>(const DeviceId&)>;  // any thread
+  using KeyLookup = std::function<Result<Secret>(const DeviceId&)>;               // any thread
+  using ReportHandler = std::function<void(const DeviceId&, std::string patch)>;  // any thread; the patch is checked
 
   Intake(StoreThread& store, LiveFeed& live, Capacity& capacity, const MessageSizer& sizer, const Clock& clock,
-         Metrics& metrics, std::uint64_t run, PresenceHandler on_presence, KeyLookup keys);
+         Metrics& metrics, std::uint64_t run, PresenceHandler on_presence, KeyLookup keys,
+         ReportHandler on_report = {});
 
   void submit(Telemetry telemetry, Completion<Admission> done) override;
   void presence(const DeviceId& device, Presence presence) override { on_presence_(device, presence); }
+  Result<void> report(const DeviceId& device, std::string_view patch) override;
   [[nodiscard]] Result<Secret> handshake_key(const DeviceId& device) const override { return keys_(device); }
 
   // A dead letter goes back into the queue: a new message with a new id, in the order of now, that keeps its body,
@@ -47,6 +50,7 @@ class Intake final : public Ingress {
   const Clock& clock_;
   PresenceHandler on_presence_;
   KeyLookup keys_;
+  ReportHandler on_report_;
   void mark_time(Telemetry& telemetry, bool trusted) const;
   MessagePtr offer(std::shared_ptr<Message> message, Arrival arrival);
 
@@ -59,6 +63,7 @@ class Intake final : public Ingress {
   Metric& throttled_;
   Metric& oversize_;
   Metric& duplicates_;
+  Metric& reports_refused_;
 };
 
 }  // namespace trunkline

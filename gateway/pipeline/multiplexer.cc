@@ -12,11 +12,11 @@
 
 namespace trunkline {
 
-Multiplexer::Multiplexer(UplinkFactory& uplinks, StoreRequests& store, const TokenProvider& tokens,
-                         CommandSink& commands, Metrics& metrics, Options options, std::uint64_t seed)
+Multiplexer::Multiplexer(UplinkFactory& uplinks, StoreRequests& store, const TokenProvider& tokens, Sinks sinks,
+                         Metrics& metrics, Options options, std::uint64_t seed)
     : store_(store),
       tokens_(tokens),
-      command_sink_(commands),
+      sinks_(sinks),
       options_(options),
       random_(seed),
       trunk_(uplinks, options.trunk, random_()),

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <concepts>
 #include <cstdint>
 #include <memory>
 #include <queue>
@@ -38,6 +39,36 @@ class CommandSink {
   virtual void on_command(DeviceSlot slot, Command command, CommandTag tag) = 0;
 };
 
+// Where method calls go: the method router. Their responses come back by respond.
+class MethodSink {
+ public:
+  virtual ~MethodSink() = default;
+  virtual void on_method(DeviceSlot slot, MethodCall call, MethodTag tag) = 0;
+  // Whoever called over this connection has been told that the device is gone.
+  virtual void on_callers_lost(ConnectionSlot connection) = 0;
+};
+
+// Who keeps the devices' twins. Requests go by ask_twin.
+class TwinSink {
+ public:
+  virtual ~TwinSink() = default;
+  virtual void on_twin_link(DeviceSlot slot, bool attached) = 0;
+  virtual void on_twin_answer(DeviceSlot slot, TwinAnswer answer) = 0;
+  virtual void on_desired(DeviceSlot slot, std::string patch) = 0;
+};
+
+// Where everything goes that comes from the hub for a device.
+struct Sinks {
+  Sinks(CommandSink& to_commands, MethodSink& to_methods, TwinSink& to_twins)
+      : commands(to_commands), methods(to_methods), twins(to_twins) {}
+  // One object that is all three.
+  template <std::derived_from<CommandSink> All>
+  Sinks(All& all) : Sinks(all, all, all) {}  // NOLINT(google-explicit-constructor)
+  CommandSink& commands;
+  MethodSink& methods;
+  TwinSink& twins;
+};
+
 // All devices on as few hub connections as can be: who is authorised when and where, which message is sent next, what
 // every outcome means. A pure state machine: no thread, no clock, no I/O. Events (UplinkEvents, offers, batches,
 // presence) only record; tick(now) acts, by calls on Uplink and StoreRequests, and returns when it wants to be called
@@ -61,8 +92,8 @@ class Multiplexer final : public UplinkEvents {
     Trunk::Options trunk{};
   };
 
-  Multiplexer(UplinkFactory& uplinks, StoreRequests& store, const TokenProvider& tokens, CommandSink& commands,
-              Metrics& metrics, Options options, std::uint64_t seed);
+  Multiplexer(UplinkFactory& uplinks, StoreRequests& store, const TokenProvider& tokens, Sinks sinks, Metrics& metrics,
+              Options options, std::uint64_t seed);
 
   // A device of the maps, at start or later. backlog: the spool holds messages of it from earlier runs, or from before
   // it was removed. A device that was removed gets its old slot back.
@@ -79,6 +110,13 @@ class Multiplexer final : public UplinkEvents {
   void presence(const DeviceId& device, Presence presence);
   void settle(CommandTag tag, const Outcome& outcome);
   void command_finished(DeviceSlot slot, Outcome::Kind kind);
+  void respond(MethodTag tag, const MethodResponse& response);
+  bool ask_twin(DeviceSlot slot, const TwinRequest& request);
+  // When it last said something; SteadyTime{}: not in this run.
+  [[nodiscard]] SteadyTime heard(DeviceSlot slot) const { return devices_.at(slot.value)->activity.last(); }
+  [[nodiscard]] bool reachable(DeviceSlot slot) const {
+    return devices_.at(slot.value)->presence == Presence::reachable;
+  }
   void identities_changed();  // devices in quarantine or disabled are tried again at once
   void stop();                // nothing new is sent; what is in flight may still be settled
   void close() { trunk_.close(); }
@@ -93,6 +131,9 @@ class Multiplexer final : public UplinkEvents {
   void on_sendable(DeviceSlot slot) override;
   void on_outcome(DeviceSlot slot, Position position, Outcome outcome) override;
   void on_command(DeviceSlot slot, Command command, CommandTag tag) override;
+  void on_method(DeviceSlot slot, MethodCall call, MethodTag tag) override;
+  void on_twin_answer(DeviceSlot slot, TwinAnswer answer) override;
+  void on_desired(DeviceSlot slot, std::string patch) override;
 
   // The owner sets the time before it passes an event on; tick does it itself.
   void set_time(SteadyTime now) { now_ = now; }
@@ -180,7 +221,7 @@ class Multiplexer final : public UplinkEvents {
 
   StoreRequests& store_;
   const TokenProvider& tokens_;
-  CommandSink& command_sink_;
+  Sinks sinks_;
   const Options options_;
   std::mt19937_64 random_;
   Trunk trunk_;

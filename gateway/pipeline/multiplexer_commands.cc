@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-// The part of the multiplexer that gives command credit: it follows presence and pace (C-02).
+// The part of the multiplexer for what comes from the hub: command credit follows presence and pace (C-02), methods and
+// twins only pass through.
 #include <algorithm>
 #include <array>
+#include <utility>
 
 #include "gateway/pipeline/multiplexer.h"
 
@@ -19,9 +21,9 @@ void Multiplexer::presence(const DeviceId& id, Presence presence) {
   auto& device = at(found->second);
   if (device.presence == presence) return;
   device.presence = presence;
-  if (presence == Presence::reachable) {
-    device.releases = 0;
-    device.credit_due = false;
+  // A device that comes back is served at once, but not one that goes with every command: each costs a delivery.
+  if (presence == Presence::reachable && device.releases + (device.credit_due ? 1 : 0) <= 1) {
+    if (std::exchange(device.credit_due, false)) ++device.releases;
     device.credit_at = {};
   }
   touch(device);
@@ -32,7 +34,8 @@ void Multiplexer::on_command(DeviceSlot slot, Command command, CommandTag tag) {
   if (device.granted > 0) --device.granted;
   ++device.outstanding;
   if (device.connection != nullptr) ++device.connection->commands;
-  command_sink_.on_command(slot, std::move(command), tag);
+  command.deadline = std::min(command.deadline, now_ + device.options.command_timeout);
+  sinks_.commands.on_command(slot, std::move(command), tag);
   touch(device);
 }
 
@@ -73,6 +76,30 @@ void Multiplexer::grant(DeviceSession& device) {
 
 void Multiplexer::settle(CommandTag tag, const Outcome& outcome) {
   trunk_.at(tag.connection).uplink.settle(tag, outcome);
+}
+
+void Multiplexer::on_method(DeviceSlot slot, MethodCall call, MethodTag tag) {
+  auto& device = at(slot);
+  if (device.connection != nullptr) device.connection->busy_at = now_;
+  sinks_.methods.on_method(slot, std::move(call), tag);
+}
+
+void Multiplexer::respond(MethodTag tag, const MethodResponse& response) {
+  trunk_.at(tag.connection).uplink.respond(tag, response);
+}
+
+void Multiplexer::on_twin_answer(DeviceSlot slot, TwinAnswer answer) {
+  sinks_.twins.on_twin_answer(slot, std::move(answer));
+}
+
+void Multiplexer::on_desired(DeviceSlot slot, std::string patch) {
+  sinks_.twins.on_desired(slot, std::move(patch));
+}
+
+bool Multiplexer::ask_twin(DeviceSlot slot, const TwinRequest& request) {
+  auto& device = at(slot);
+  return device.connection != nullptr && device.connection->state == Trunk::State::open &&
+         device.connection->uplink.ask_twin(slot, request);
 }
 
 }  // namespace trunkline

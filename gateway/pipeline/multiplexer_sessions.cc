@@ -102,6 +102,7 @@ void Multiplexer::on_lost(ConnectionSlot slot, LinkFault fault) {
   }
   trunk_.on_lost(connection, std::move(fault));
   for (auto& device : devices_) show_flow(*device);
+  sinks_.methods.on_callers_lost(slot);
 }
 
 void Multiplexer::stop() {
@@ -113,6 +114,7 @@ void Multiplexer::stop() {
 // One device's session.
 
 void Multiplexer::forget_links(DeviceSession& device) {
+  if (device.link(DeviceLink::twin).attached) sinks_.twins.on_twin_link(device.slot, false);
   device.links = {};
   device.blocked = false;
   device.probing = false;
@@ -160,6 +162,7 @@ void Multiplexer::on_attached(DeviceSlot slot, DeviceLink which) {
   link.attaching = false;
   link.attached = true;
   if (which == DeviceLink::telemetry) device.blocked = false;
+  if (which == DeviceLink::twin) sinks_.twins.on_twin_link(slot, true);
   if (device.fault) {
     log::info("device_recovered", {{"device", device.id.text()}});
     device.fault.reset();

@@ -26,6 +26,7 @@ class ShapingIngress final : public Ingress {
 
   void submit(Telemetry telemetry, Completion<Admission> done) override;
   void presence(const DeviceId& device, Presence presence) override { inner_.presence(device, presence); }
+  Result<void> report(const DeviceId& device, std::string_view patch) override { return inner_.report(device, patch); }
   [[nodiscard]] Result<Secret> handshake_key(const DeviceId& device) const override {
     return inner_.handshake_key(device);
   }

@@ -43,6 +43,24 @@ class FakeIngress final : public Ingress {
     changed_.notify_all();
   }
 
+  Result<void> report(const DeviceId& device, std::string_view patch) override {
+    {
+      std::lock_guard lock(mutex_);
+      if (!patch.starts_with('{')) return fail(ErrorCode::invalid, "no JSON object");
+      reports_.emplace_back(device, patch);
+    }
+    changed_.notify_all();
+    return {};
+  }
+  [[nodiscard]] std::vector<std::pair<DeviceId, std::string>> reports() const {
+    std::lock_guard lock(mutex_);
+    return reports_;
+  }
+  bool wait_reports(std::size_t count, std::chrono::milliseconds patience = kPatience) {
+    std::unique_lock lock(mutex_);
+    return changed_.wait_for(lock, patience, [&] { return reports_.size() >= count; });
+  }
+
   [[nodiscard]] Result<Secret> handshake_key(const DeviceId& device) const override {
     std::lock_guard lock(mutex_);
     const auto found = keys_.find(device);
@@ -139,6 +157,7 @@ class FakeIngress final : public Ingress {
   Rule rule_;
   std::vector<Telemetry> received_;
   std::deque<Completion<Admission>> held_;
+  std::vector<std::pair<DeviceId, std::string>> reports_;
   std::map<DeviceId, Presence> presence_;
   std::map<DeviceId, Secret> keys_;
   std::vector<std::pair<DeviceId, Presence>> presence_history_;

@@ -30,6 +30,10 @@ class FakeUplink final : public UplinkFactory {
   Uplink& uplink(ConnectionSlot connection) override {
     return *ports_.emplace_back(std::make_unique<Port>(*this, connection));
   }
+  struct Responded {
+    MethodTag tag;
+    MethodResponse response;
+  };
   void settle(CommandTag tag, const Outcome& outcome) { settled.push_back({tag, outcome}); }
 
   unsigned opens = 0;
@@ -48,6 +52,8 @@ class FakeUplink final : public UplinkFactory {
   std::vector<Transfer> sent;
   std::vector<std::pair<DeviceSlot, unsigned>> grants;
   std::vector<Settled> settled;
+  std::vector<Responded> responded;
+  std::vector<std::pair<DeviceSlot, TwinRequest>> asked;
 
  private:
   class Port final : public Uplink {
@@ -73,6 +79,11 @@ class FakeUplink final : public UplinkFactory {
     }
     void grant_commands(DeviceSlot slot, unsigned value) override { all_.grants.emplace_back(slot, value); }
     void settle(CommandTag tag, const Outcome& outcome) override { all_.settle(tag, outcome); }
+    void respond(MethodTag tag, const MethodResponse& response) override { all_.responded.push_back({tag, response}); }
+    bool ask_twin(DeviceSlot slot, const TwinRequest& request) override {
+      all_.asked.emplace_back(slot, request);
+      return true;
+    }
     void close() override {
       ++all_.closes;
       all_.ending.push_back(own_);
@@ -111,11 +122,29 @@ class FakeStoreRequests final : public StoreRequests {
   std::vector<ReadRequest> reads;
 };
 
-class FakeCommands final : public CommandSink {
+// Takes everything that comes from the hub.
+class FakeCommands final : public CommandSink, public MethodSink, public TwinSink {
  public:
   void on_command(DeviceSlot slot, Command command, CommandTag tag) override {
     commands.push_back({slot, std::move(command), tag});
   }
+  void on_method(DeviceSlot slot, MethodCall call, MethodTag tag) override {
+    methods.push_back({slot, std::move(call), tag});
+  }
+  void on_callers_lost(ConnectionSlot) override { ++callers_lost; }
+  void on_twin_link(DeviceSlot slot, bool attached) override { twin_links.emplace_back(slot, attached); }
+  void on_twin_answer(DeviceSlot slot, TwinAnswer answer) override { answers.emplace_back(slot, std::move(answer)); }
+  void on_desired(DeviceSlot slot, std::string patch) override { desired.emplace_back(slot, std::move(patch)); }
+  struct Called {
+    DeviceSlot slot;
+    MethodCall call;
+    MethodTag tag;
+  };
+  std::vector<Called> methods;
+  unsigned callers_lost = 0;
+  std::vector<std::pair<DeviceSlot, bool>> twin_links;
+  std::vector<std::pair<DeviceSlot, TwinAnswer>> answers;
+  std::vector<std::pair<DeviceSlot, std::string>> desired;
   struct Received {
     DeviceSlot slot;
     Command command;

@@ -9,7 +9,7 @@ namespace trunkline::test {
 namespace asio = boost::asio;
 
 TrunkDriver::TrunkDriver(hub::HubLink::Options link, Multiplexer::Options options, const TokenProvider& tokens)
-    : link_options_(std::move(link)), mux_(*this, *this, tokens, *this, metrics_, options, 1) {}
+    : link_options_(std::move(link)), mux_(*this, *this, tokens, Sinks(*this, *this, *this), metrics_, options, 1) {}
 
 TrunkDriver::~TrunkDriver() {
   mux_.stop();
@@ -166,6 +166,10 @@ void TrunkDriver::on_command(DeviceSlot slot, Command command, CommandTag tag) {
     mux_.settle(tag, Outcome::accepted());
     mux_.command_finished(slot, Outcome::Kind::accepted);
   });
+}
+
+void TrunkDriver::on_method(DeviceSlot, MethodCall call, MethodTag tag) {
+  mux_.respond(tag, {200, std::move(call.payload)});
 }
 
 void TrunkDriver::settle(Settlement settlement) {

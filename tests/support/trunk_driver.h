@@ -20,7 +20,12 @@ namespace trunkline::test {
 
 // The real multiplexer over real hub links, without spool, adapters and threads: the caller's thread runs the loop, and
 // messages are made from nothing. What the product's hub thread does, alone, for fault tests and benchmarks.
-class TrunkDriver final : private UplinkEvents, private UplinkFactory, private StoreRequests, private CommandSink {
+class TrunkDriver final : private UplinkEvents,
+                          private UplinkFactory,
+                          private StoreRequests,
+                          private CommandSink,
+                          private MethodSink,
+                          private TwinSink {
  public:
   struct Latency {
     double p50_ms = 0;
@@ -94,6 +99,11 @@ class TrunkDriver final : private UplinkEvents, private UplinkFactory, private S
   void on_sendable(DeviceSlot slot) override;
   void on_outcome(DeviceSlot slot, Position position, Outcome outcome) override;
   void on_command(DeviceSlot slot, Command command, CommandTag tag) override;
+  void on_method(DeviceSlot slot, MethodCall call, MethodTag tag) override;
+  void on_callers_lost(ConnectionSlot) override {}
+  void on_twin_link(DeviceSlot, bool) override {}
+  void on_twin_answer(DeviceSlot, TwinAnswer) override {}
+  void on_desired(DeviceSlot, std::string) override {}
   void flowing(const DeviceId&, bool) override {}
   void settle(Settlement settlement) override;
   void read(ReadRequest request) override;

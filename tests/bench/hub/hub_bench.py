@@ -7,13 +7,12 @@ TLS, 1000 credits a link, everything accepted); the ratio is the median of the r
 
 With --yardstick PROGRAM the limit is that program's sender (`client tls … codec=1`) instead of this repository's own raw_proton.
 
-With --hubsim PROGRAM also what devices cost that only are there: all six links of each attached at the simulator, pacing off.
+What devices cost that only are there: tests/bench/trunk/trunk_bench.py attach.
 
   TRUNKLINE_BENCH=build/release/tests/bench tests/bench/hub/hub_bench.py
 """
 
 import argparse
-import base64
 import json
 import os
 import re
@@ -73,27 +72,6 @@ def hub_link(tools, key, cert, devices, options):
     return json.loads(done.stdout)
 
 
-def attached(tools, program, folder, devices, options):
-    key = base64.b64encode(os.urandom(32)).decode()
-    control = os.path.join(folder, "control")
-    with subprocess.Popen([program, "--listen", "127.0.0.1:0", "--hub-name", "bench", "--state", folder, "--control", control,
-                           "--record", "count", "--max-tokens", "8000"], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as hub:
-        try:
-            says = json.loads(hub.stdout.readline())
-            with socket.socket(socket.AF_UNIX) as lines:
-                lines.connect(control)
-                answers = lines.makefile("r")
-                for i in range(devices):
-                    lines.sendall(json.dumps({"op": "add_device", "device": f"d{i}", "key": key}).encode() + b"\n")
-                    assert json.loads(answers.readline())["ok"]
-            done = subprocess.run([os.path.join(tools, "hub", "trunkline-bench-hub-attach"), "--host", says["host"], "--address",
-                                   says["address"], "--ca", says["ca_file"], "--key", key, "--devices", str(devices), "--idle",
-                                   str(options.idle)], check=True, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, timeout=600)
-        finally:
-            hub.terminate()
-    return json.loads(done.stdout)
-
-
 def main():
     parser = argparse.ArgumentParser(description="hub link benchmark")
     parser.add_argument("--messages", type=int, default=300_000)
@@ -101,8 +79,6 @@ def main():
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--devices", default="1,100,1000")
     parser.add_argument("--yardstick", help="the yardstick's program")
-    parser.add_argument("--hubsim", help="the simulator's program")
-    parser.add_argument("--idle", type=int, default=10, help="seconds")
     options = parser.parse_args()
     tools = os.environ["TRUNKLINE_BENCH"]
     print(f"{options.messages} messages of {options.size} B, {options.rounds} rounds")
@@ -118,15 +94,6 @@ def main():
             rate = statistics.median(ours["messages_per_s"] for ours, _ in pairs)
             print(f"{devices:>8} {statistics.median(cost[0]):>11.2f} {statistics.median(cost[1]):>11.2f} {ratio:>6.2f} {rate:>11.0f}",
                   flush=True)
-    if not options.hubsim:
-        return
-    print(f"{'devices':>8} {'attach ms':>10} {'KiB/device':>11} {'PSS MiB':>8} {'idle CPU %':>11}")
-    for devices in map(int, options.devices.split(",")):
-        with tempfile.TemporaryDirectory() as folder:
-            runs = [attached(tools, options.hubsim, folder, devices, options) for _ in range(options.rounds)]
-        middle = {name: statistics.median(run[name] for run in runs) for name in runs[0]}
-        print(f"{devices:>8} {middle['attach_ms']:>10.0f} {middle['kib_per_device']:>11.2f} {middle['pss_mib']:>8.1f} "
-              f"{middle['idle_cpu_percent']:>11.3f}", flush=True)
 
 
 if __name__ == "__main__":

@@ -107,6 +107,9 @@ class Sender final : public UplinkEvents {
   void on_refused(DeviceSlot, LinkFault fault) override { fail(fault.description.c_str()); }
   void on_detached(DeviceSlot, DeviceLink, LinkFault fault) override { fail(fault.description.c_str()); }
   void on_command(DeviceSlot, Command, CommandTag) override {}
+  void on_method(DeviceSlot, MethodCall, MethodTag) override {}
+  void on_twin_answer(DeviceSlot, TwinAnswer) override {}
+  void on_desired(DeviceSlot, std::string) override {}
 
   void fail(const char* why) {
     std::fprintf(stderr, "hub send: %s\n", why);

@@ -157,6 +157,15 @@ class Bench {
     return 0;
   }
 
+  // Answers methods at once: the bare round trip, for comparison with what a protocol behind it costs.
+  int run_methods() {
+    attach();
+    std::printf("attached\n");
+    std::fflush(stdout);
+    driver_->run_for(std::chrono::seconds(options_.seconds));
+    return 0;
+  }
+
   // Devices come and go on one live connection, then many that were never seen; memory must stay flat.
   int run_churn() {
     constexpr unsigned kKnown = 500;
@@ -244,7 +253,7 @@ int main(int argc, char** argv) {
   app.add_option("--host", options.host)->required();
   app.add_option("--ca", options.ca_file)->required();
   app.add_option("--key", options.key, "base64, of all devices")->required();
-  app.add_option("--mode", options.mode)->check(CLI::IsMember({"attach", "load", "churn"}));
+  app.add_option("--mode", options.mode)->check(CLI::IsMember({"attach", "load", "churn", "methods"}));
   app.add_option("--devices", options.devices);
   app.add_option("--per-connection", options.per_connection);
   app.add_option("--bad", options.bad);
@@ -259,5 +268,6 @@ int main(int argc, char** argv) {
   Bench bench(options);
   if (options.mode == "attach") return bench.run_attach();
   if (options.mode == "churn") return bench.run_churn();
+  if (options.mode == "methods") return bench.run_methods();
   return bench.run_load();
 }

@@ -47,7 +47,7 @@ TEST_CASE("a pair is attached as the hub wants pairs") {
         pair_id(rig.hub.attached.at("/devices/d/methods/devicebound/in")).substr(8));
 }
 
-TEST_CASE("what comes on a pair that nobody handles is dropped, counted, and credited again") {
+TEST_CASE("what comes on a pair and cannot be read is dropped, counted, and credited again") {
   OddRig rig;
   rig.connect();
   rig.online(rig.slot, DeviceLink::methods);
@@ -58,7 +58,7 @@ TEST_CASE("what comes on a pair that nobody handles is dropped, counted, and cre
     CHECK(pn_link_credit(link) <= 10);
     rig.hub.send("/devices/d/methods/devicebound", "{}");
   }
-  REQUIRE(rig.until([&] { return value(rig.metrics, "uplink_unhandled_total") == kRequests; }));
+  REQUIRE(rig.until([&] { return value(rig.metrics, "uplink_requests_malformed_total") == kRequests; }));
   CHECK(rig.events(rig.slot).commands.empty());
   CHECK(rig.lost.empty());
 }

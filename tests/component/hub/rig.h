@@ -26,6 +26,9 @@ struct DeviceEvents {
   int sendable = 0;
   std::vector<std::pair<Position, Outcome>> outcomes;
   std::vector<std::pair<Command, CommandTag>> commands;
+  std::vector<std::pair<MethodCall, MethodTag>> methods;
+  std::vector<TwinAnswer> answers;
+  std::vector<std::string> desired;
 };
 
 // The real HubLink against the simulator in process: the test's thread runs HubLink's loop, the simulator has its own.
@@ -64,6 +67,14 @@ class Rig : public UplinkEvents {
   void on_command(DeviceSlot slot, Command command, CommandTag tag) override {
     events(slot).commands.emplace_back(std::move(command), tag);
   }
+
+  void on_method(DeviceSlot slot, MethodCall call, MethodTag tag) override {
+    events(slot).methods.emplace_back(std::move(call), tag);
+  }
+  void on_twin_answer(DeviceSlot slot, TwinAnswer answer) override {
+    events(slot).answers.push_back(std::move(answer));
+  }
+  void on_desired(DeviceSlot slot, std::string patch) override { events(slot).desired.push_back(std::move(patch)); }
 
   int ready = 0;
   std::vector<LinkFault> lost;

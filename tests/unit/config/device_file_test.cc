@@ -275,8 +275,8 @@ TEST_CASE("templates and lines of TCP are checked", "[config]") {
 }
 
 TEST_CASE("what architecture names and this version lacks is called so", "[config]") {
-  CHECK(device_problems("id = \"d\"\nmqtt.telemetry = \"t\"\nmqtt.desired = \"x\"\norder = \"latest_first\"") ==
-        "4:6: mqtt.desired is not supported yet in this version; remove it\n"
+  CHECK(device_problems("id = \"d\"\nmqtt.telemetry = \"t\"\nmqtt.durability = \"x\"\norder = \"latest_first\"") ==
+        "4:6: mqtt.durability is not supported yet in this version; remove it\n"
         "5:1: order is not supported yet in this version; remove it\n");
   CHECK(device_problems("id = \"d\"\ntcp.connect = \"10.0.0.9:4001\"") ==
         "3:5: tcp.connect is not supported yet in this version; remove it\n");

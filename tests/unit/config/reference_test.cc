@@ -87,6 +87,8 @@ TEST_CASE("the defaults that the reference states are the defaults", "[config]")
   CHECK(stated.hub.attach == real.hub.attach);
   CHECK(stated.hub.send_rate == real.hub.send_rate);
   CHECK(stated.hub.max_devices_per_connection == real.hub.max_devices_per_connection);
+  CHECK(stated.hub.report_every == real.hub.report_every);
+  CHECK(stated.hub.report_state == real.hub.report_state);
   CHECK(stated.identity.store == real.identity.store);
   CHECK(stated.spool.directory == real.spool.directory);
   CHECK(stated.spool.durability == real.spool.durability);

@@ -28,6 +28,17 @@ TEST_CASE("a token is put for the device's resource, plain") {
         "contoso.azure-devices.net/devices/a#b");
 }
 
+TEST_CASE("a module of a device has nodes and a resource of its own") {
+  const auto& hub = hub::iot_hub();
+  CHECK(hub.node_address(DeviceLink::telemetry, device("d#1/meter")) == "/devices/d%231/modules/meter/messages/events");
+  CHECK(hub.node_address(DeviceLink::methods, device("d/m")) == "/devices/d/modules/m/methods/devicebound");
+  CHECK(hub.node_address(DeviceLink::twin, device("d/m")) == "/devices/d/modules/m/twin");
+  CHECK(hub.audience_of("h", device("d#1/m")) == "h/devices/d#1/modules/m");
+  CHECK_FALSE(DeviceId::parse("d/"));
+  CHECK_FALSE(DeviceId::parse("/m"));
+  CHECK_FALSE(DeviceId::parse("d/m/x"));
+}
+
 TEST_CASE("each of a device's links has its shape in the table") {
   for (const auto link : {DeviceLink::telemetry, DeviceLink::commands, DeviceLink::methods, DeviceLink::twin}) {
     const auto& shape = hub::iot_hub().shape(link);

@@ -421,6 +421,69 @@ TEST_CASE("command credit follows presence, one at a time, and waits 1, 5, 30 s 
   REQUIRE(bench.uplink.grants.back() == std::pair(slot, 0u));
 }
 
+TEST_CASE("a device that goes with every command and comes back waits like any other", "[C-02]") {
+  Bench bench;
+  const auto slot = bench.mux.add(device_id("a"), {.max_in_flight = 64, .commands = true}, false);
+  const auto come = [&](Presence presence) {
+    bench.mux.presence(device_id("a"), presence);
+    bench.tick();
+  };
+  come(Presence::reachable);
+  bench.mux.on_ready({});
+  bench.tick();
+  bench.mux.on_authorised(slot);
+  bench.tick();
+  bench.mux.on_attached(slot, DeviceLink::commands);
+  bench.tick();
+  const auto lose_one = [&] {
+    bench.mux.on_command(slot, command("a", 1), {{}, 1, 1});
+    come(Presence::away);
+    bench.mux.command_finished(slot, Outcome::Kind::released);
+    bench.tick();
+    come(Presence::reachable);
+  };
+  lose_one();
+  REQUIRE(bench.uplink.grants.back() == std::pair(slot, 1u));  // once is no habit
+  lose_one();
+  REQUIRE(bench.uplink.grants.back() == std::pair(slot, 0u));
+  bench.pass(5000ms);
+  REQUIRE(bench.uplink.grants.back() == std::pair(slot, 1u));
+  lose_one();
+  bench.pass(29'999ms);
+  REQUIRE(bench.uplink.grants.back() == std::pair(slot, 0u));
+  bench.pass(1ms);
+  REQUIRE(bench.uplink.grants.back() == std::pair(slot, 1u));
+  bench.mux.on_command(slot, command("a", 2), {{}, 1, 2});
+  bench.mux.command_finished(slot, Outcome::Kind::accepted);
+  bench.tick();
+  REQUIRE(bench.uplink.grants.back() == std::pair(slot, 1u));
+}
+
+TEST_CASE("methods and twins pass through, and callers are forgotten with their connection") {
+  Bench bench;
+  const auto slot = bench.mux.add(device_id("a"), {.methods = true, .twin = true}, false);
+  bench.mux.presence(device_id("a"), Presence::reachable);
+  bench.tick();
+  bench.mux.on_ready({});
+  bench.tick();
+  bench.mux.on_authorised(slot);
+  bench.tick();
+  REQUIRE(bench.uplink.attached ==
+          std::vector{std::pair(slot, DeviceLink::methods), std::pair(slot, DeviceLink::twin)});
+  bench.mux.on_attached(slot, DeviceLink::methods);
+  bench.mux.on_attached(slot, DeviceLink::twin);
+  REQUIRE(bench.commands.twin_links == std::vector{std::pair(slot, true)});
+  bench.mux.on_method(slot, {"open", "{}"}, {{}, 1, 7});
+  REQUIRE(bench.commands.methods.size() == 1);
+  bench.mux.respond(bench.commands.methods[0].tag, {200, "1"});
+  REQUIRE(bench.uplink.responded.size() == 1);
+  REQUIRE(bench.mux.ask_twin(slot, {TwinRequest::Kind::get, 1, {}}));
+  bench.mux.on_lost({}, {LinkFault::Kind::transport, "x", "x", {}});
+  REQUIRE(bench.commands.callers_lost == 1);
+  REQUIRE(bench.commands.twin_links.back() == std::pair(slot, false));
+  REQUIRE_FALSE(bench.mux.ask_twin(slot, {TwinRequest::Kind::get, 2, {}}));
+}
+
 TEST_CASE("stopping sends nothing new, withdraws credit and lets what is in flight settle", "[D-04]") {
   Bench bench;
   const auto slot = bench.mux.add(device_id("a"), {.max_in_flight = 1}, false);
