@@ -32,7 +32,8 @@ Result<Token> Directory::token(const DeviceId& device, KeyChoice key, WallTime n
   const auto& secret = key == KeyChoice::primary ? found->second.primary : found->second.secondary;
   if (secret.empty()) return fail(ErrorCode::not_found, "device " + device.text() + " has no secondary key");
   Token token;
-  token.audience = hub_host_ + "/devices/" + device.text();
+  token.audience = hub_host_ + "/devices/" + std::string(device.device());
+  if (!device.module().empty()) token.audience += "/modules/" + std::string(device.module());
   token.expires = now + token_lifetime_;
   token.text = sign_token(token.audience, secret, token.expires);
   return token;
