@@ -11,11 +11,11 @@ void CommandLane::add(Command command, Completion<Outcome> done, bool reachable,
     done(Outcome::rejected("amqp:link:message-size-exceeded",
                            "a CoAP command holds at most " + std::to_string(largest_) + " bytes (coap.max_body)"));
   } else if (!reachable) {
-    done(Outcome::released("the device cannot be reached now"));
+    done(Outcome::away("the device cannot be reached now"));
   } else if (command.deadline <= now) {
     done(Outcome::released("the command arrived after its deadline"));
   } else if (waiting_.size() >= kWaiting) {
-    done(Outcome::released("too many commands wait for this device"));
+    done(Outcome::busy("too many commands wait for this device"));
   } else {
     waiting_.push_back({std::move(command), std::move(done)});
   }
@@ -29,30 +29,32 @@ const Command* CommandLane::next() {
 }
 
 void CommandLane::on_notified() {
-  if (current_ && by_ == CommandDone::written) finish(Outcome::accepted());
+  const bool message = current_ && current_->command.kind == CommandKind::message;
+  if (message && by_ == CommandDone::written) finish(Outcome::accepted());
 }
 
 void CommandLane::on_pushed(Outcome outcome) {
   if (!current_) return;
   // A 2.xx only says that it was taken where a result is to follow.
-  if (outcome.kind == Outcome::Kind::accepted && by_ == CommandDone::replied) return;
+  const bool message = current_->command.kind == CommandKind::message;
+  if (message && outcome.kind == Outcome::Kind::accepted && by_ == CommandDone::replied) return;
   finish(std::move(outcome));
 }
 
-bool CommandLane::on_result(std::string_view id) {
-  if (current_ && current_->command.wire_id() == id) {
-    if (by_ != CommandDone::replied) return true;
+bool CommandLane::on_result(std::string_view id, CommandKind kind, Outcome outcome) {
+  if (current_ && current_->command.kind == kind && current_->command.wire_id() == id) {
+    if (kind == CommandKind::message && by_ != CommandDone::replied) return true;
     finished_.emplace_back(id);
     if (finished_.size() > kRemembered) finished_.pop_front();
-    finish(Outcome::accepted());
+    finish(std::move(outcome));
     return true;
   }
   return std::find(finished_.begin(), finished_.end(), id) != finished_.end();
 }
 
 void CommandLane::release_all(std::string_view why) {
-  if (current_) finish(Outcome::released(std::string(why)));
-  for (auto& entry : std::exchange(waiting_, {})) entry.done(Outcome::released(std::string(why)));
+  if (current_) finish(Outcome::away(std::string(why)));
+  for (auto& entry : std::exchange(waiting_, {})) entry.done(Outcome::away(std::string(why)));
 }
 
 SteadyTime CommandLane::deadline() const {

@@ -21,8 +21,8 @@ class CommandLane {
   static constexpr std::size_t kWaiting = 64;     // more are released at once; credit keeps them few
   static constexpr std::size_t kRemembered = 16;  // finished ids, so that a repeated result is no error
 
-  // By what a command is done: the device posts its result, its server answers a push (on_pushed), or the message was
-  // handed to the network. `largest` is what a body may have.
+  // By what a message is done: the device posts its result, its server answers a push (on_pushed), or it was handed to
+  // the network; methods and desired properties only by one of the former. `largest` is what a body may have.
   CommandLane(CommandDone by, std::size_t largest) : by_(by), largest_(largest) {}
 
   void add(Command command, Completion<Outcome> done, bool reachable, SteadyTime now);
@@ -36,8 +36,10 @@ class CommandLane {
   // The device's server answered the push of the current one.
   void on_pushed(Outcome outcome);
 
-  // The device says that it did `id`. False: no such command waits, nor was lately done.
-  bool on_result(std::string_view id);
+  // The device says what became of `id`. False: no such command of that kind waits, nor was lately done.
+  bool on_result(std::string_view id, CommandKind kind = CommandKind::message, Outcome outcome = Outcome::accepted());
+  // The one that it is shown now cannot be shown.
+  void give_up(Outcome outcome) { finish(std::move(outcome)); }
 
   void release_all(std::string_view why);
 

@@ -2,9 +2,11 @@
 #include "adapters/coap/device.h"
 
 #include <algorithm>
+#include <charconv>
 #include <utility>
 
 #include "gateway/base/log.h"
+#include "gateway/mapping/method_answer.h"
 
 namespace trunkline::coap {
 
@@ -33,6 +35,13 @@ Counters::Counters(Metrics& metrics)
       body_bytes(metrics.metric("coap_body_bytes", "Bytes of bodies that are not complete yet")),
       handshakes_refused(metrics.metric("coap_handshakes_refused_total", "DTLS handshakes of nobody we know")) {}
 
+std::vector<std::string> queries_of(const Command& command) {
+  std::vector<std::string> out{"id=" + command.wire_id()};
+  if (command.kind == CommandKind::method) out.push_back("name=" + command.name);
+  if (command.kind == CommandKind::desired) out.push_back("version=" + std::to_string(command.version));
+  return out;
+}
+
 bool wanted(std::uint8_t no_response, Code code) {
   return (no_response >> ((static_cast<unsigned>(code) >> 5) - 1) & 1U) == 0;
 }
@@ -45,7 +54,7 @@ Response Device::show(Code code, const Command* command, std::optional<Block> wa
   if (command == nullptr) return out;
   shown_ = command->body;
   out.content_format = content_format(command->content_type);
-  out.location_query = "id=" + command->wire_id();
+  out.location_queries = queries_of(*command);
   auto part = wanted_part.value_or(Block{0, false, kLargestExponent});
   part.exponent = std::min(part.exponent, kLargestExponent);
   out.payload = std::string_view(shown_).substr(std::min(part.offset(), shown_.size()), part.size());
@@ -57,8 +66,8 @@ Response Device::show(Code code, const Command* command, std::optional<Block> wa
   return out;
 }
 
-Response Device::on_read(const Request& request, coap_session_t* session) {
-  const auto* command = lane_.current();
+Response Device::on_read(const Request& request, coap_session_t* session, CommandKind kind) {
+  const auto* command = lane_.current() != nullptr && lane_.current()->kind == kind ? lane_.current() : nullptr;
   const bool later_part = request.block2 && request.block2->number > 0;
   if (later_part && (command == nullptr || request.block2->offset() >= command->body.size())) {
     return code_only(command == nullptr ? Code::incomplete : Code::bad_request);
@@ -69,10 +78,10 @@ Response Device::on_read(const Request& request, coap_session_t* session) {
   }
   if (shared_.stopping || later_part) return out;
   if (request.observe == 0U) {
-    observe(request.token, session);
+    observe(request.token, session, kind);
     out.observe = observe_;
   } else if (request.observe) {
-    forget_observer(session);
+    forget_observer(session, kind);
   }
   update_presence(shared_.clock.steady());
   return out;
@@ -86,19 +95,69 @@ Response Device::on_result(const Request& request) {
   return code_only(Code::changed);
 }
 
-void Device::observe(const Token& token, coap_session_t* session) {
+Response Device::on_method_reply(const Request& request, std::string_view body) {
+  const auto id = query_value(request, "id");
+  if (!id) return code_only(Code::bad_request);
+  std::optional<int> status;
+  if (const auto said = query_value(request, "status")) {
+    int number = 0;
+    const auto [end, error] = std::from_chars(said->data(), said->data() + said->size(), number);
+    if (error != std::errc() || end != said->data() + said->size() || number < 0) return code_only(Code::bad_request);
+    status = number;
+  }
+  if (!lane_.on_result(*id, CommandKind::method, Outcome::answered(read_answer(body, status)))) {
+    return code_only(Code::not_found);
+  }
+  carry();
+  return code_only(Code::changed);
+}
+
+Response Device::on_reported(const Request& request, std::string_view body) {
+  if (!body.empty()) {
+    if (const auto taken = shared_.ingress->report(map_.id, body); !taken) {
+      if (const auto suppressed = log_.allow(shared_.clock.steady())) {
+        log::warning("report_refused", {{"adapter", "coap"},
+                                        {"device", map_.id.text()},
+                                        {"reason", taken.error().message},
+                                        {"suppressed", *suppressed}});
+      }
+      return code_only(Code::bad_request);
+    }
+  }
+  if (const auto id = query_value(request, "id")) {
+    if (!lane_.on_result(*id, CommandKind::desired)) return code_only(Code::not_found);
+    carry();
+  }
+  return code_only(Code::changed);
+}
+
+void Device::observe(const Token& token, coap_session_t* session, CommandKind kind) {
   // Registering again, with the same token or a new one, replaces the registration (RFC 7641 section 4.1).
-  forget_observer(session);
-  if (observers_.size() >= kObservers) forget_observer(observers_.front().session.get());
-  observers_.push_back({Session(session), token});
+  forget_observer(session, kind);
+  const auto same = [kind](const Observer& observer) { return observer.kind == kind; };
+  if (std::count_if(observers_.begin(), observers_.end(), same) >= static_cast<std::ptrdiff_t>(kObservers)) {
+    observers_.erase(std::find_if(observers_.begin(), observers_.end(), same));
+    --shared_.observers;
+  }
+  observers_.push_back({Session(session), token, kind});
   shared_.counters.observers.set(++shared_.observers);
 }
 
-std::size_t Device::forget_observer(coap_session_t* session) {
-  const auto gone =
-      std::erase_if(observers_, [session](const Observer& observer) { return observer.session.get() == session; });
+std::size_t Device::forget_observer(coap_session_t* session, std::optional<CommandKind> kind) {
+  const auto gone = std::erase_if(observers_, [session, kind](const Observer& observer) {
+    return observer.session.get() == session && (!kind || observer.kind == *kind);
+  });
   shared_.counters.observers.set(shared_.observers -= gone);
   return gone;
+}
+
+bool Device::observed(CommandKind kind) const {
+  return std::any_of(observers_.begin(), observers_.end(),
+                     [kind](const Observer& observer) { return observer.kind == kind; });
+}
+
+bool Device::takes_anything() const {
+  return map_.takes_commands() || map_.takes_methods() || map_.takes_desired();
 }
 
 void Device::lose_observers(std::size_t lost) {
@@ -140,12 +199,19 @@ void Device::carry() {
     if (const auto* command = pushing_ ? nullptr : lane_.next()) {
       pushing_ = command->sequence;
       push_ends_ = command->deadline;
-      shared_.pusher->begin(index_, *map_.coap->push, *command);
+      auto to = *map_.coap->push;
+      if (command->kind == CommandKind::method) to.path = *map_.coap->method;
+      if (command->kind == CommandKind::desired) to.path = *map_.coap->desired;
+      shared_.pusher->begin(index_, to, *command);
       // on_pushed may have been called already.
       if (pushing_) lane_.on_notified();
     }
   } else {
     while (const auto* command = lane_.next()) {
+      if (!observed(command->kind)) {
+        lane_.give_up(Outcome::away("the device does not observe that path"));
+        continue;
+      }
       if (!notify(*command)) {
         const auto lost = observers_.size();
         observers_.clear();
@@ -168,7 +234,9 @@ bool Device::notify(const Command& command) {
   // Sending may tell of a lost observer at once, so the list is not walked while it may change.
   std::vector<std::pair<Session, Token>> to;
   to.reserve(observers_.size());
-  for (const auto& observer : observers_) to.emplace_back(Session(observer.session.get()), observer.token);
+  for (const auto& observer : observers_) {
+    if (observer.kind == command.kind) to.emplace_back(Session(observer.session.get()), observer.token);
+  }
   for (const auto& [session, token] : to) sent |= send(session.get(), true, token, notification);
   return sent;
 }
@@ -220,7 +288,10 @@ void Device::on_pushed(Outcome outcome, bool heard) {
   } else {
     push_again_ = now + kPushPause;
   }
-  if (current) lane_.on_pushed(std::move(outcome));
+  // Where it has a path for its answers, a 2.xx only says that the method was taken.
+  const bool answer_follows = current && lane_.current()->kind == CommandKind::method && map_.coap->method_reply &&
+                              outcome.kind == Outcome::Kind::accepted && outcome.response->status == 200;
+  if (current && !answer_follows) lane_.on_pushed(std::move(outcome));
   update_presence(now);
   // The next one goes out from the tick, not from within this one's end.
   shared_.wake_at(now);
@@ -244,7 +315,10 @@ bool Device::reachable(SteadyTime now) const {
   const bool lately = !every || (last_heard_ && now - *last_heard_ < 3 * *every);
   if (map_.coap->piggyback) return asked_ > 0;
   if (map_.coap->push) return lately && push_again_ <= now;
-  return lately && !observers_.empty();
+  const auto main = map_.coap->command  ? CommandKind::message
+                    : map_.coap->method ? CommandKind::method
+                                        : CommandKind::desired;
+  return lately && observed(main);
 }
 
 void Device::update_presence(SteadyTime now) {
@@ -268,7 +342,7 @@ void Device::update_presence(SteadyTime now) {
     }
     lane_.release_all("the device is away");
   }
-  if (map_.takes_commands()) shared_.ingress->presence(map_.id, presence);
+  if (takes_anything()) shared_.ingress->presence(map_.id, presence);
 }
 
 SteadyTime Device::stale_at() const {
@@ -322,7 +396,7 @@ void Device::close() {
   const bool was = presence_ == Presence::reachable;
   presence_ = Presence::away;
   shared_.status.with([&](auto& status) { status[index_].presence = Presence::away; });
-  if (was && map_.takes_commands()) shared_.ingress->presence(map_.id, Presence::away);
+  if (was && takes_anything()) shared_.ingress->presence(map_.id, Presence::away);
 }
 
 }  // namespace trunkline::coap

@@ -62,6 +62,9 @@ struct Question {
   std::optional<std::pair<unsigned, std::uint64_t>> time{};  // goes into the answer
 };
 
+// What names a command in a message: its id, a method's name, the version of desired properties.
+std::vector<std::string> queries_of(const Command& command);
+
 // Whether a response may be sent: RFC 7967 section 2.1 has a bit for each class that is not wanted.
 bool wanted(std::uint8_t no_response, Code code);
 
@@ -83,9 +86,12 @@ class Device {
   void heard(const Peer& peer);
   void deliver(Command command, Completion<Outcome> done);
 
-  // The command resource: what waits, in parts if need be, and observing.
-  Response on_read(const Request& request, coap_session_t* session);
+  // The resource of commands of one kind: what waits, in parts if need be, and observing.
+  Response on_read(const Request& request, coap_session_t* session, CommandKind kind);
   Response on_result(const Request& request);
+  // What the device answers to a method, and the state that it reports.
+  Response on_method_reply(const Request& request, std::string_view body);
+  Response on_reported(const Request& request, std::string_view body);
 
   // Telemetry of a device with coap.piggyback: it can be reached from when it asks until it is answered.
   void on_asked();
@@ -109,10 +115,13 @@ class Device {
   struct Observer {
     Session session;
     Token token;
+    CommandKind kind;
   };
   Response show(Code code, const Command* command, std::optional<Block> wanted_part);
-  void observe(const Token& token, coap_session_t* session);
-  std::size_t forget_observer(coap_session_t* session);
+  void observe(const Token& token, coap_session_t* session, CommandKind kind);
+  std::size_t forget_observer(coap_session_t* session, std::optional<CommandKind> kind = {});
+  [[nodiscard]] bool observed(CommandKind kind) const;
+  [[nodiscard]] bool takes_anything() const;
   void lose_observers(std::size_t lost);
   void carry();
   bool notify(const Command& command);

@@ -4,8 +4,10 @@
 #include <algorithm>
 #include <utility>
 
+#include "adapters/coap/device.h"
 #include "adapters/coap/server.h"
 #include "gateway/base/crypto.h"
+#include "gateway/mapping/method_answer.h"
 
 namespace trunkline::coap {
 
@@ -46,6 +48,17 @@ Outcome outcome_of(Code code) {
   return passing ? Outcome::released(why) : Outcome::rejected("amqp:precondition-failed", why);
 }
 
+// A method is answered by whatever comes; a refusal is the device's own word, with the status of the same name.
+Outcome outcome_of_method(const PushAnswer& answer) {
+  if (answer.more) {
+    return Outcome::answered(
+        own_answer(MethodResponse::kUnusable, "the device's answer does not fit into one message"));
+  }
+  const auto number = static_cast<unsigned>(answer.code);
+  if (number >> 5 == 2) return Outcome::answered(read_answer(answer.payload));
+  return Outcome::answered(read_answer(answer.payload, static_cast<int>(100 * (number >> 5) + number % 32)));
+}
+
 }  // namespace
 
 // Tokens begin at a random place, so that an answer cannot be guessed from outside.
@@ -61,7 +74,8 @@ void Pusher::begin(std::size_t device, const CoapPush& to, const Command& comman
   auto& push = pushes_
                    .emplace(device, Push{std::move(*session),
                                          to,
-                                         command.wire_id(),
+                                         queries_of(command),
+                                         command.kind == CommandKind::method,
                                          command.body,
                                          content_format(command.content_type),
                                          ++last_token_,
@@ -83,7 +97,7 @@ bool Pusher::send_block(Push& push) {
   Response request;
   request.post = true;
   request.path = segments_of(push.to.path);
-  request.query = "id=" + push.id;
+  request.queries = push.queries;
   request.content_format = push.content_format;
   request.payload = part;
   if (push.body.size() > block.size()) {
@@ -101,22 +115,22 @@ std::optional<std::size_t> Pusher::find(coap_session_t* session, const Token& to
   return std::nullopt;
 }
 
-void Pusher::on_answer(coap_session_t* session, const Token& token, Code code, std::optional<Block> block1) {
+void Pusher::on_answer(coap_session_t* session, const Token& token, const PushAnswer& answer) {
   const auto device = find(session, token);
   if (!device) return;
   auto& push = pushes_.at(*device);
   // Said again to an earlier block: the network repeats what it likes.
-  if (code == Code::next_part && block1 && block1->number != push.block.number) return;
-  if (code != Code::next_part || !push.block.more) {
-    finish(
-        *device,
-        code == Code::next_part ? Outcome::released("the device's server wants more than there is") : outcome_of(code),
-        true);
+  if (answer.code == Code::next_part && answer.block1 && answer.block1->number != push.block.number) return;
+  if (answer.code != Code::next_part || !push.block.more) {
+    auto outcome = answer.code == Code::next_part ? Outcome::released("the device's server wants more than there is")
+                   : push.method                  ? outcome_of_method(answer)
+                                                  : outcome_of(answer.code);
+    finish(*device, std::move(outcome), true);
     return;
   }
   // It may ask for smaller blocks (section 2.3); what it has by then is counted in its size.
   auto next = push.block.offset() + push.block.size();
-  if (block1 && block1->exponent < push.block.exponent) push.block.exponent = block1->exponent;
+  if (answer.block1 && answer.block1->exponent < push.block.exponent) push.block.exponent = answer.block1->exponent;
   push.block.number = static_cast<std::uint32_t>(next / push.block.size());
   if (!send_block(push)) finish(*device, Outcome::released("the device's server cannot be reached"), false);
 }

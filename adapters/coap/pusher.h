@@ -5,6 +5,7 @@
 #include <functional>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <unordered_map>
 #include <vector>
 
@@ -31,7 +32,7 @@ class Pusher {
   void begin(std::size_t device, const CoapPush& to, const Command& command);
   void cancel(std::size_t device);
 
-  void on_answer(coap_session_t* session, const Token& token, Code code, std::optional<Block> block1);
+  void on_answer(coap_session_t* session, const Token& token, const PushAnswer& answer);
   void on_undelivered(coap_session_t* session, const Token& token);
 
   // Lets go of sessions that are done with; not from within a callback of libcoap, which still uses them there.
@@ -42,7 +43,8 @@ class Pusher {
   struct Push {
     Session session;
     CoapPush to;
-    std::string id;
+    std::vector<std::string> queries;
+    bool method = false;
     std::string body;
     std::optional<unsigned> content_format;
     std::uint64_t token = 0;  // of all its blocks: some servers put them together by it

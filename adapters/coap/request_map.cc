@@ -6,7 +6,8 @@ namespace trunkline::coap {
 namespace {
 
 bool allowed(RequestMap::Role role, Method method) {
-  if (role == RequestMap::Role::command) return method == Method::get;
+  using Role = RequestMap::Role;
+  if (role == Role::command || role == Role::method || role == Role::desired) return method == Method::get;
   return method == Method::post || method == Method::put;
 }
 
@@ -33,11 +34,16 @@ Result<RequestMap> RequestMap::make(const std::vector<DeviceMap>& maps) {
     }
     if (auto added = out.add(coap.telemetry, {i, Role::telemetry}, address, maps[i]); !added)
       return fail(added.error());
-    if (coap.command) {
-      if (auto added = out.add(*coap.command, {i, Role::command}, address, maps[i]); !added) return fail(added.error());
-    }
-    if (coap.result) {
-      if (auto added = out.add(*coap.result, {i, Role::result}, address, maps[i]); !added) return fail(added.error());
+    const auto may_add = [&](const std::optional<std::string>& path, Role role) -> Result<void> {
+      return path ? out.add(*path, {i, role}, address, maps[i]) : Result<void>();
+    };
+    // With push these are paths of the device's own server.
+    const std::optional<std::string> none;
+    for (const auto& [path, role] :
+         {std::pair(&coap.command, Role::command), std::pair(&coap.result, Role::result),
+          std::pair(coap.push ? &none : &coap.method, Role::method), std::pair(&coap.method_reply, Role::method_reply),
+          std::pair(coap.push ? &none : &coap.desired, Role::desired), std::pair(&coap.reported, Role::reported)}) {
+      if (auto added = may_add(*path, role); !added) return fail(added.error());
     }
   }
   return out;

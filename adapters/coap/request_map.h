@@ -20,7 +20,7 @@ namespace trunkline::coap {
 // source address among the devices of one path that have coap.address.
 class RequestMap {
  public:
-  enum class Role { telemetry, command, result };
+  enum class Role { telemetry, command, result, method, method_reply, desired, reported };
   struct Decision {
     std::optional<Code> refuse;  // else device and role are set
     std::size_t device = 0;

@@ -113,18 +113,25 @@ Response Responder::on_request(const Request& request, const Speaker& speaker, c
   device.heard(speaker.peer);
   switch (decision.role) {
     case RequestMap::Role::telemetry:
-      return on_telemetry(device, decision.device, request, speaker, session);
+    case RequestMap::Role::method_reply:
+    case RequestMap::Role::reported:
+      return on_body(device, decision, request, speaker, session);
     case RequestMap::Role::command:
-      return device.on_read(request, session);
+      return device.on_read(request, session, CommandKind::message);
+    case RequestMap::Role::method:
+      return device.on_read(request, session, CommandKind::method);
+    case RequestMap::Role::desired:
+      return device.on_read(request, session, CommandKind::desired);
     case RequestMap::Role::result:
       return device.on_result(request);
   }
   return code_only(Code::internal_error);
 }
 
-Response Responder::on_telemetry(Device& device, std::size_t index, const Request& request, const Speaker& speaker,
-                                 coap_session_t* session) {
-  if (request.block2 && request.block2->number > 0) return device.on_rest(request);
+Response Responder::on_body(Device& device, RequestMap::Decision decision, const Request& request,
+                            const Speaker& speaker, coap_session_t* session) {
+  const bool telemetry = decision.role == RequestMap::Role::telemetry;
+  if (telemetry && request.block2 && request.block2->number > 0) return device.on_rest(request);
   if (shared_.stopping) return wait_and_ask_again(Code::unavailable, kStoppingSeconds);
   const auto seen = exchanges_.see(speaker.peer, request, shared_.clock.steady());
   switch (seen.kind) {
@@ -135,7 +142,7 @@ Response Responder::on_telemetry(Device& device, std::size_t index, const Reques
       return {};
     case ExchangeTable::Seen::Kind::answered: {
       shared_.counters.repeated.add();
-      auto again = seen.reply.code == Code::changed ? device.on_repeated() : code_only(seen.reply.code);
+      auto again = telemetry && seen.reply.code == Code::changed ? device.on_repeated() : code_only(seen.reply.code);
       if (seen.reply.code == Code::unavailable) again.max_age = seen.reply.max_age;
       again.block1 = option_of(request.block1);
       return again;
@@ -150,11 +157,12 @@ Response Responder::on_telemetry(Device& device, std::size_t index, const Reques
     shared_.counters.throttled.add();
     return wait_and_ask_again(Code::unavailable, kBusySeconds);
   }
-  return take(device, index, request, speaker, session, seen.id);
+  return take(device, decision, request, speaker, session, seen.id);
 }
 
-Response Responder::take(Device& device, std::size_t index, const Request& request, const Speaker& speaker,
+Response Responder::take(Device& device, RequestMap::Decision decision, const Request& request, const Speaker& speaker,
                          coap_session_t* session, std::uint64_t exchange) {
+  const auto index = decision.device;
   const auto now = shared_.clock.steady();
   auto taken = bodies_.take(speaker, index, request, now);
   shared_.counters.body_bytes.set(bodies_.bytes());
@@ -167,6 +175,13 @@ Response Responder::take(Device& device, std::size_t index, const Request& reque
       shared_.counters.refused.add();
       tell_refusal(device, "oversize: more than coap.max_body");
     }
+    return out;
+  }
+  if (decision.role != RequestMap::Role::telemetry) {
+    auto out = decision.role == RequestMap::Role::reported ? device.on_reported(request, taken.body)
+                                                           : device.on_method_reply(request, taken.body);
+    exchanges_.answer(exchange, {out.code, 0});
+    out.block1 = option_of(request.block1);
     return out;
   }
   shared_.counters.messages.add();
@@ -281,8 +296,8 @@ void Responder::on_closed(coap_session_t* session) {
   for (auto& device : devices_) device.on_closed(session);
 }
 
-void Responder::on_answer(coap_session_t* session, const Token& token, Code code, std::optional<Block> block1) {
-  pusher_.on_answer(session, token, code, block1);
+void Responder::on_answer(coap_session_t* session, const Token& token, const PushAnswer& answer) {
+  pusher_.on_answer(session, token, answer);
 }
 
 void Responder::deliver(Command command, Completion<Outcome> done) {
@@ -292,8 +307,12 @@ void Responder::deliver(Command command, Completion<Outcome> done) {
     return;
   }
   auto& device = devices_[found->second];
-  if (!device.map().takes_commands()) {
-    done(Outcome::rejected("amqp:not-implemented", "no coap.command is mapped for this device"));
+  const auto& map = device.map();
+  const bool mapped = command.kind == CommandKind::method    ? map.takes_methods()
+                      : command.kind == CommandKind::desired ? map.takes_desired()
+                                                             : map.takes_commands();
+  if (!mapped) {
+    done(Outcome::rejected("amqp:not-implemented", "no path for this is mapped for this device"));
     return;
   }
   device.deliver(std::move(command), std::move(done));

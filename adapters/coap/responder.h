@@ -39,7 +39,7 @@ class Responder final : public Server::Handler {
   Response on_request(const Request& request, const Speaker& speaker, coap_session_t* session) override;
   void on_undelivered(coap_session_t* session, const Token& token) override;
   void on_closed(coap_session_t* session) override;
-  void on_answer(coap_session_t* session, const Token& token, Code code, std::optional<Block> block1) override;
+  void on_answer(coap_session_t* session, const Token& token, const PushAnswer& answer) override;
   std::optional<Secret> key_of(std::string_view identity) override;
   bool knows_certificate(std::string_view name) override;
 
@@ -65,9 +65,10 @@ class Responder final : public Server::Handler {
   };
 
   std::optional<Code> check_key(const Device& device, const Speaker& speaker, coap_session_t* session);
-  Response on_telemetry(Device& device, std::size_t index, const Request& request, const Speaker& speaker,
-                        coap_session_t* session);
-  Response take(Device& device, std::size_t index, const Request& request, const Speaker& speaker,
+  // Telemetry, a method's answer or a report: what has a body, which may come in blocks.
+  Response on_body(Device& device, RequestMap::Decision decision, const Request& request, const Speaker& speaker,
+                   coap_session_t* session);
+  Response take(Device& device, RequestMap::Decision decision, const Request& request, const Speaker& speaker,
                 coap_session_t* session, std::uint64_t exchange);
   void tell_refusal(Device& device, const std::string& reason);
 

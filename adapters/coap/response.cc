@@ -50,8 +50,8 @@ bool fill(coap_pdu_t* pdu, const Response& response) {
   for (const auto& segment : response.path) ok = ok && add_text(pdu, COAP_OPTION_URI_PATH, segment);
   if (response.content_format) ok = ok && add_uint(pdu, COAP_OPTION_CONTENT_FORMAT, *response.content_format);
   if (response.max_age) ok = ok && add_uint(pdu, COAP_OPTION_MAXAGE, *response.max_age);
-  if (!response.query.empty()) ok = ok && add_text(pdu, COAP_OPTION_URI_QUERY, response.query);
-  if (!response.location_query.empty()) ok = ok && add_text(pdu, COAP_OPTION_LOCATION_QUERY, response.location_query);
+  for (const auto& query : response.queries) ok = ok && add_text(pdu, COAP_OPTION_URI_QUERY, query);
+  for (const auto& query : response.location_queries) ok = ok && add_text(pdu, COAP_OPTION_LOCATION_QUERY, query);
   if (response.block2) ok = ok && add_uint(pdu, COAP_OPTION_BLOCK2, *response.block2);
   if (response.block1) ok = ok && add_uint(pdu, COAP_OPTION_BLOCK1, *response.block1);
   if (response.size2) ok = ok && add_uint(pdu, COAP_OPTION_SIZE2, *response.size2);

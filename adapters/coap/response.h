@@ -26,14 +26,22 @@ struct Response {
   std::vector<std::string> path;  // of a request, by segments
   std::optional<unsigned> content_format;
   std::optional<std::uint32_t> max_age;  // seconds
-  std::string query;                     // of a request
-  std::string location_query;
+  std::vector<std::string> queries;      // of a request
+  std::vector<std::string> location_queries;
   std::optional<std::uint32_t> block2;  // as in the option
   std::optional<std::uint32_t> block1;
   std::optional<std::uint32_t> size2;
   std::optional<std::uint32_t> size1;
   std::optional<std::pair<unsigned, std::uint64_t>> own_option;  // of a number beyond all of these
   std::string_view payload;                                      // lives until it is sent
+};
+
+// What a device's server answered.
+struct PushAnswer {
+  Code code = Code::none;
+  std::optional<Block> block1{};
+  std::string_view payload{};
+  bool more = false;  // in further blocks
 };
 
 // Writes code, options and payload; false: they do not fit.

@@ -311,13 +311,18 @@ class LibcoapServer final : public Server {
   static coap_response_t on_answer(coap_session_t* session, const coap_pdu_t* /*sent*/, const coap_pdu_t* received,
                                    coap_mid_t /*mid*/) {
     coap_opt_iterator_t at;
-    std::optional<Block> block1;
-    if (const auto* option = coap_check_option(received, COAP_OPTION_BLOCK1, &at); option != nullptr) {
-      const auto length = coap_opt_length(option);
-      if (length <= 3) block1 = Block::parse(coap_decode_var_bytes(coap_opt_value(option), length));
-    }
-    self(session).handler_.on_answer(session, token_of(received), static_cast<Code>(coap_pdu_get_code(received)),
-                                     block1);
+    const auto block = [&](coap_option_num_t number) -> std::optional<Block> {
+      const auto* option = coap_check_option(received, number, &at);
+      if (option == nullptr || coap_opt_length(option) > 3) return std::nullopt;
+      return Block::parse(coap_decode_var_bytes(coap_opt_value(option), coap_opt_length(option)));
+    };
+    PushAnswer answer{static_cast<Code>(coap_pdu_get_code(received)), block(COAP_OPTION_BLOCK1)};
+    const auto block2 = block(COAP_OPTION_BLOCK2);
+    answer.more = block2 && block2->more;
+    std::size_t size = 0;
+    const std::uint8_t* data = nullptr;
+    if (coap_get_data(received, &size, &data) != 0) answer.payload = {reinterpret_cast<const char*>(data), size};
+    self(session).handler_.on_answer(session, token_of(received), answer);
     return COAP_RESPONSE_OK;
   }
 

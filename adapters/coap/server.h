@@ -32,7 +32,7 @@ class Server {
     // A DTLS session has ended; nothing can be sent on it any more.
     virtual void on_closed(coap_session_t* session) = 0;
     // The answer to a request of ours, with the Block1 option if it has one.
-    virtual void on_answer(coap_session_t* session, const Token& token, Code code, std::optional<Block> block1) = 0;
+    virtual void on_answer(coap_session_t* session, const Token& token, const PushAnswer& answer) = 0;
     // During a handshake: the key of a PSK identity, nothing for one that is not known; is this a device's name?
     virtual std::optional<Secret> key_of(std::string_view identity) = 0;
     virtual bool knows_certificate(std::string_view name) = 0;

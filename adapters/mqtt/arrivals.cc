@@ -64,6 +64,7 @@ Arrivals::Arrivals(Place place, const std::vector<DeviceMap>& devices, const Top
       damaged_(metrics.metric("mqtt_damaged_total", "Messages with a topic or property that is no UTF-8")),
       retained_dropped_(metrics.metric("mqtt_retained_dropped_total", "Retained messages that the map does not want")),
       replies_dropped_(metrics.metric("mqtt_replies_dropped_total", "Command replies dropped because too many waited")),
+      reports_refused_(metrics.metric("mqtt_reports_refused_total", "Reports of a device's state that no twin takes")),
       refusal_lines_(devices.size(), LogLimit(kRefusalPeriod)),
       unmapped_lines_(kLinePeriod),
       damaged_lines_(kLinePeriod) {}
@@ -88,12 +89,39 @@ void Arrivals::take(const Arrival& arrival) noexcept {
       take_telemetry(*meaning, arrival);
       return;
     case TopicRole::reply:
-      if (arrival.retained) return;
-      note_heard(meaning->device);
-      ReplyCame reply{meaning->device, {arrival.correlation, arrival.payload}};
-      if (!events_.push_bounded(std::move(reply), kMaxReplies)) replies_dropped_.add();
+    case TopicRole::method_reply:
+      take_reply(*meaning, arrival);
+      return;
+    case TopicRole::reported:
+      take_report(*meaning, arrival);
       return;
   }
+}
+
+void Arrivals::take_reply(const TopicMeaning& meaning, const Arrival& arrival) {
+  if (arrival.retained) return;
+  note_heard(meaning.device);
+  const auto to = meaning.role == TopicRole::method_reply ? CommandKind::method : CommandKind::message;
+  ReplyCame reply{meaning.device, {arrival.correlation, arrival.payload, to}};
+  if (!events_.push_bounded(std::move(reply), kMaxReplies)) replies_dropped_.add();
+}
+
+// A retained state counts for the twin, but it was said before whatever was asked since.
+void Arrivals::take_report(const TopicMeaning& meaning, const Arrival& arrival) {
+  const auto& device = devices_[meaning.device];
+  if (!arrival.retained) note_heard(meaning.device);
+  if (const auto taken = ingress_.report(device.id, arrival.payload); !taken) {
+    reports_refused_.add();
+    if (const auto more = refusal_lines_[meaning.device].allow(clock_.steady())) {
+      log::warning("report_refused", {{"adapter", place_.adapter},
+                                      {"device", device.id.text()},
+                                      {"reason", taken.error().message},
+                                      {"suppressed", *more}});
+    }
+    return;
+  }
+  if (arrival.retained || !device.mqtt->desired) return;
+  if (!events_.push_bounded(ReportCame{meaning.device, arrival.payload}, kMaxReplies)) replies_dropped_.add();
 }
 
 // A damaged topic is nobody's; a damaged property is left behind, and the message goes on without it.

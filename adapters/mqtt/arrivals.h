@@ -32,6 +32,8 @@ class Arrivals {
  private:
   void note_heard(std::size_t device);
   void take_telemetry(TopicMeaning& meaning, const Arrival& arrival);
+  void take_reply(const TopicMeaning& meaning, const Arrival& arrival);
+  void take_report(const TopicMeaning& meaning, const Arrival& arrival);
   void take_presence(TopicMeaning& meaning, const Arrival& arrival);
   void take_unknown(const Arrival& arrival);
   bool pass_damaged(const Arrival& arrival);
@@ -51,6 +53,7 @@ class Arrivals {
   Metric& damaged_;
   Metric& retained_dropped_;
   Metric& replies_dropped_;
+  Metric& reports_refused_;
   std::vector<LogLimit> refusal_lines_;  // each device is named, however loud another one is
   LogLimit unmapped_lines_;
   LogLimit damaged_lines_;

@@ -45,6 +45,25 @@ std::vector<CommandDone> done_when(const std::vector<DeviceMap>& devices) {
   return out;
 }
 
+std::vector<bool> by_report(const std::vector<DeviceMap>& devices) {
+  std::vector<bool> out;
+  for (const auto& device : devices) out.push_back(device.mqtt->reported.has_value());
+  return out;
+}
+
+// Where a command of that kind goes.
+const std::optional<std::string>& topic_of(const MqttMap& map, CommandKind kind) {
+  switch (kind) {
+    case CommandKind::method:
+      return map.method;
+    case CommandKind::desired:
+      return map.desired;
+    case CommandKind::message:
+      break;
+  }
+  return map.command;
+}
+
 std::vector<std::optional<Milliseconds>> beats(const std::vector<DeviceMap>& devices) {
   std::vector<std::optional<Milliseconds>> out;
   for (const auto& device : devices) out.push_back(device.expect_every);
@@ -96,7 +115,7 @@ BrokerWatch::BrokerWatch(std::string adapter, std::string broker, const std::vec
       connections_(metrics.metric("mqtt_connections_total", "Connections to brokers that came to work")),
       replies_unmatched_(
           metrics.metric("mqtt_replies_unmatched_total", "Command replies that answer nothing waited for")),
-      desk_(done_when(devices)),
+      desk_(done_when(devices), by_report(devices)),
       presence_(beats(devices)),
       backoff_(kRetry, random_seed()),
       failure_lines_(kFailurePeriod),
@@ -127,14 +146,14 @@ void BrokerWatch::run() {
 }
 
 void BrokerWatch::on(CommandCame& event) {
-  if (!devices_[event.device].mqtt->command) {
-    event.done(Outcome::rejected("amqp:not-implemented", "the device's map has no command topic"));
+  if (!topic_of(*devices_[event.device].mqtt, event.command.kind)) {
+    event.done(Outcome::rejected("amqp:not-implemented", "the device's map has no such topic"));
   } else if (stop_by_) {
     event.done(Outcome::released("the gateway is stopping"));
   } else if (link_ != Link::up) {
     event.done(Outcome::released("the broker is away"));
   } else if (presence_.of(event.device) == Presence::away) {
-    event.done(Outcome::released("the device is away"));
+    event.done(Outcome::away("the device is away"));
   } else if (auto topic = topic_for(event.device, event.command); !topic) {
     event.done(Outcome::rejected("amqp:not-allowed", "no command topic: " + topic.error().message));
   } else {
@@ -210,6 +229,10 @@ void BrokerWatch::on(const ReplyCame& event) {
   }
 }
 
+void BrokerWatch::on(const ReportCame& event) {
+  desk_.reported(event.device, event.patch);
+}
+
 void BrokerWatch::on(const PresenceSaid& event) {
   for (const auto device : event.devices) {
     if (event.bridge) {
@@ -274,8 +297,11 @@ void BrokerWatch::tick_presence() {
 void BrokerWatch::send_orders() {
   for (auto& order : desk_.take_orders()) {
     if (order.withdrawn->load(std::memory_order_acquire)) continue;
+    const auto& device = devices_[order.device];
+    const bool puback_counts = order.command.kind == CommandKind::message
+                                   ? device.command_done == CommandDone::acknowledged
+                                   : order.command.kind == CommandKind::desired && !device.mqtt->reported;
     auto message = to_outgoing(order);
-    const bool puback_counts = devices_[order.device].command_done == CommandDone::acknowledged;
     jobs_.push(Publish{epoch_, order.ticket, std::move(message), std::move(order.withdrawn), puback_counts});
   }
 }
@@ -317,9 +343,10 @@ void BrokerWatch::become_up() {
 
 // What varies in a command's topic is an application property of the command.
 Result<std::string> BrokerWatch::topic_for(std::size_t device, const Command& command) const {
-  const auto pattern = TopicPattern::parse(*devices_[device].mqtt->command);
+  const auto pattern = TopicPattern::parse(*topic_of(*devices_[device].mqtt, command.kind));
   if (!pattern) return fail(pattern.error());
-  return pattern->fill(command.properties);
+  if (command.kind != CommandKind::method) return pattern->fill(command.properties);
+  return pattern->fill({{"name", command.name}, {"id", command.wire_id()}});
 }
 
 Outgoing BrokerWatch::to_outgoing(PublishOrder& order) const {
@@ -328,10 +355,16 @@ Outgoing BrokerWatch::to_outgoing(PublishOrder& order) const {
   Outgoing out;
   out.topic = topic_for(order.device, command).value_or(std::string());
   out.correlation = command.wire_id();
-  out.payload = map.command_payload.empty() ? std::move(command.body) : wrapped(devices_[order.device], command);
+  const bool message = command.kind == CommandKind::message;
+  out.payload =
+      !message || map.command_payload.empty() ? std::move(command.body) : wrapped(devices_[order.device], command);
   out.content_type = std::move(command.content_type);
-  out.response_topic = map.command_reply.value_or(std::string());
+  if (command.kind != CommandKind::desired) {
+    out.response_topic = (message ? map.command_reply : map.method_reply).value_or(std::string());
+  }
   out.properties = std::move(command.properties);
+  if (command.kind == CommandKind::method) out.properties.push_back({"method", command.name});
+  if (command.kind == CommandKind::desired) out.properties.push_back({"version", std::to_string(command.version)});
   // A command that is answered as released must not reach the device later from the broker's queue.
   if (command.deadline != kNever) out.expiry = std::chrono::duration_cast<Milliseconds>(command.deadline - now_);
   if (command.expires) {

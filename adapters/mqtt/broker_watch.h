@@ -55,6 +55,7 @@ class BrokerWatch {
   void on(const PublishAnswered& event);
   void on(const PublishFailed& event);
   void on(const ReplyCame& event);
+  void on(const ReportCame& event);
   void on(const PresenceSaid& event);
   void on(const HeardAgain& event);
   void on(const StopAsked& event);

@@ -59,6 +59,10 @@ struct ReplyCame {
   std::size_t device = 0;
   Reply reply;
 };
+struct ReportCame {
+  std::size_t device = 0;
+  std::string patch;
+};
 // What a presence topic says of devices; nothing: it was cleared, so nobody knows.
 struct PresenceSaid {
   std::vector<std::size_t> devices;
@@ -73,7 +77,7 @@ struct StopAsked {
 };
 using Event =
     std::variant<CommandCame, SessionUp, SessionLost, SubscribeSent, SubscribeAnswered, CommandsReady, PublishHanded,
-                 PublishAnswered, PublishFailed, ReplyCame, PresenceSaid, HeardAgain, StopAsked>;
+                 PublishAnswered, PublishFailed, ReplyCame, ReportCame, PresenceSaid, HeardAgain, StopAsked>;
 using EventQueue = WaitQueue<Event>;
 
 // What the mqtt thread is asked to do with Paho.

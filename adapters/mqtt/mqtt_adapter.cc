@@ -29,7 +29,8 @@ std::vector<DeviceMap> of_broker(const std::vector<DeviceMap>& devices, const st
 
 bool any_proved_by_puback(const std::vector<DeviceMap>& devices) {
   return std::any_of(devices.begin(), devices.end(), [](const DeviceMap& device) {
-    return device.mqtt->command && device.command_done == CommandDone::acknowledged;
+    const auto& mqtt = *device.mqtt;
+    return (mqtt.command && device.command_done == CommandDone::acknowledged) || (mqtt.desired && !mqtt.reported);
   });
 }
 

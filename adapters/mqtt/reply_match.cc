@@ -47,6 +47,10 @@ std::optional<std::string> stated_id(std::string_view payload) {
   return json_id(text);
 }
 
+bool names_itself(const Reply& reply) {
+  return reply.correlation || stated_id(reply.payload);
+}
+
 ReplyVerdict match_reply(const Reply& reply, const std::optional<std::string>& outstanding,
                          const std::vector<std::string>& ended) {
   if (reply.correlation) {

@@ -6,12 +6,15 @@
 #include <string_view>
 #include <vector>
 
+#include "gateway/core/command.h"
+
 namespace trunkline::mqtt {
 
-// A message on a device's command_reply topic.
+// A message on a device's command_reply or method_reply topic.
 struct Reply {
   std::optional<std::string> correlation;  // MQTT 5 correlation data
   std::string payload;
+  CommandKind to = CommandKind::message;  // of what its topic answers
 };
 
 enum class ReplyVerdict {
@@ -25,6 +28,9 @@ enum class ReplyVerdict {
 // wire id, or a JSON object whose member "id" is one, names its command; anything else answers the outstanding one.
 ReplyVerdict match_reply(const Reply& reply, const std::optional<std::string>& outstanding,
                          const std::vector<std::string>& ended);
+
+// Does it say itself whom it answers?
+bool names_itself(const Reply& reply);
 
 // The id that a payload states: itself without surrounding blanks when it is decimal digits only, or the member "id"
 // (text or non-negative number) of a JSON object.

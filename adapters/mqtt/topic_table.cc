@@ -40,7 +40,11 @@ Result<TopicTable> TopicTable::make(const std::vector<DeviceMap>& devices) {
     if (auto added = table.add_device(devices[i], i); !added) return fail(added.error());
   }
   for (std::size_t i = 0; i < devices.size(); ++i) {
-    if (auto checked = table.check_command(devices[i], i); !checked) return fail(checked.error());
+    const auto& map = *devices[i].mqtt;
+    for (const auto* topic : {&map.command, &map.method, &map.desired}) {
+      if (!*topic) continue;
+      if (auto checked = table.check_sent(devices[i], i, **topic); !checked) return fail(checked.error());
+    }
   }
   table.subscribe(devices);
   return table;
@@ -60,6 +64,12 @@ Result<void> TopicTable::add_device(const DeviceMap& device, std::size_t place) 
   }
   if (map.command_reply) {
     if (auto added = add(device, *map.command_reply, {TopicRole::reply, place}); !added) return added;
+  }
+  if (map.method_reply) {
+    if (auto added = add(device, *map.method_reply, {TopicRole::method_reply, place}); !added) return added;
+  }
+  if (map.reported) {
+    if (auto added = add(device, *map.reported, {TopicRole::reported, place}); !added) return added;
   }
   if (map.presence) {
     if (auto added = add(device, map.presence->topic, {TopicRole::presence, place}); !added) return added;
@@ -92,24 +102,23 @@ Result<void> TopicTable::add(const DeviceMap& device, const std::string& topic, 
   return fail(refusal(device, topic, "is used twice, so nobody knows who speaks"));
 }
 
-Result<void> TopicTable::check_command(const DeviceMap& device, std::size_t place) {
-  if (!device.mqtt->command) return {};
-  const auto pattern = parse(device, *device.mqtt->command);
+Result<void> TopicTable::check_sent(const DeviceMap& device, std::size_t place, const std::string& sent) {
+  const auto pattern = parse(device, sent);
   if (!pattern) return fail(pattern.error());
   // Any value will do: what varies in a command's topic varies in what would hear it.
   Captures any;
   for (const auto& level : pattern->levels()) {
     if (level.kind == TopicPattern::Level::Kind::literal) continue;
-    if (level.text.empty()) return fail(refusal(device, *device.mqtt->command, "has a wildcard; name what varies"));
+    if (level.text.empty()) return fail(refusal(device, sent, "has a wildcard; name what varies"));
     any.push_back({level.text, "x"});
   }
   const auto topic = pattern->fill(any);
-  if (!topic) return fail(refusal(device, *device.mqtt->command, topic.error().message));
+  if (!topic) return fail(refusal(device, sent, topic.error().message));
   const auto match = topics_.find(*topic);
   // A wide filter of ours may bring our own commands back; they mean nothing.
-  if (!match) return add(device, *device.mqtt->command, {TopicRole::ignored, place});
+  if (!match) return add(device, sent, {TopicRole::ignored, place});
   if (rules_[match->value].role != TopicRole::ignored) {
-    return fail(ErrorCode::invalid, "device " + device.id.text() + ": command topic \"" + *device.mqtt->command +
+    return fail(ErrorCode::invalid, "device " + device.id.text() + ": command topic \"" + sent +
                                         "\" is also listened to, so a command would come back as a message");
   }
   return {};
@@ -130,7 +139,9 @@ void TopicTable::subscribe(const std::vector<DeviceMap>& devices) {
     }
     want(filter_of(map.telemetry), false);
     for (const auto& topic : map.more_telemetry) want(filter_of(topic), false);
-    if (map.command_reply) want(filter_of(*map.command_reply), false);
+    for (const auto* topic : {&map.command_reply, &map.method_reply, &map.reported}) {
+      if (*topic) want(filter_of(**topic), false);
+    }
   }
   for (const auto& device : devices) {
     const auto& map = *device.mqtt;

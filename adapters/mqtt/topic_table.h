@@ -17,6 +17,8 @@ namespace trunkline::mqtt {
 enum class TopicRole {
   telemetry,
   reply,
+  method_reply,
+  reported,
   presence,  // of one device
   bridge,    // of what stands before several devices
   ignored,   // a map says that it means nothing
@@ -60,7 +62,7 @@ class TopicTable {
   };
   Result<void> add(const DeviceMap& device, const std::string& topic, Rule rule);
   Result<void> add_device(const DeviceMap& device, std::size_t place);
-  Result<void> check_command(const DeviceMap& device, std::size_t place);
+  Result<void> check_sent(const DeviceMap& device, std::size_t place, const std::string& topic);
   void subscribe(const std::vector<DeviceMap>& devices);
 
   TopicMatcher topics_;

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <deque>
 #include <optional>
@@ -19,9 +20,9 @@
 
 namespace trunkline::tcp {
 
-// What one device is asked: commands (C-01), and between them polls. One is on the wire at a time, further commands
-// wait. Pure; owned by the device. Every completion is answered exactly once, at the latest by tick() at the command's
-// deadline.
+// What one device is asked: commands of every kind (C-01), and between them polls. One is on the wire at a time,
+// further commands wait. Pure; owned by the device. Every completion is answered exactly once, at the latest by tick()
+// at the command's deadline.
 //
 // A reply template without {id} cannot tell a late reply to an earlier command from the reply to the present one. So
 // after a command of such a device ran out, nothing is sent until its late reply came or kLateReply has passed.
@@ -52,6 +53,8 @@ class CommandLane {
 
   // Is this message a reply, hence not telemetry?
   bool on_line(std::string_view line, SteadyTime now);
+  // The state that this message reports, as JSON, if it is such a message and hence not telemetry.
+  [[nodiscard]] std::optional<std::string> report(std::string_view line) const;
   // A message that is telemetry: the answer to a poll, if there was one.
   void on_telemetry() { polled_.reset(); }
 
@@ -75,6 +78,15 @@ class CommandLane {
     SteadyTime stale_at;  // too old to be sent from then on
     unsigned sent = 0;
   };
+  // How commands of one kind go out, and what answers them.
+  struct Way {
+    Request send;
+    std::optional<Template> reply{};
+    bool by_reply = false;
+    Milliseconds timeout{0};
+    unsigned retries = 0;
+    Milliseconds expire{0};
+  };
   struct Poll {
     std::string wire;
     Milliseconds every;
@@ -82,21 +94,19 @@ class CommandLane {
     SteadyTime due{};
   };
   explicit CommandLane(const DeviceMap& map) : device_(map.id) {}
-  Result<void> read_command(const DeviceMap& map);
+  Result<void> read_way(const DeviceMap& map, CommandKind kind);
   Result<void> read_polls(const DeviceMap& map);
   void finish(Outcome outcome);
-  [[nodiscard]] SteadyTime stale_at(const Command& command, SteadyTime now, WallTime wall) const;
+  [[nodiscard]] std::optional<Way>& way(CommandKind kind) { return ways_.at(static_cast<std::size_t>(kind)); }
+  [[nodiscard]] Way& current_way() { return *way(current_->command.kind); }
+  bool take_reply(CommandKind kind, std::string_view line, SteadyTime now);
   std::optional<std::string> next_poll(SteadyTime now);
   void no_answer(SteadyTime now);
 
   DeviceId device_;
-  std::optional<Request> send_;
-  std::optional<Template> reply_;
-  bool by_reply_ = false;
-  Milliseconds timeout_{0};
-  unsigned retries_ = 0;
-  Milliseconds expire_{0};
+  std::array<std::optional<Way>, 3> ways_;  // by kind
   std::vector<Poll> polls_;
+  std::optional<Template> reported_;
   bool connected_ = false;
   bool patient_ = false;
   std::optional<Entry> current_;
@@ -105,7 +115,7 @@ class CommandLane {
   std::optional<SteadyTime> polled_;  // a poll waits for its answer until then
   std::deque<Entry> waiting_;
   SteadyTime quiet_until_{};  // of a device whose replies carry no id
-  bool late_reply_owed_ = false;
+  std::optional<CommandKind> late_reply_owed_;
   std::uint64_t stray_replies_ = 0;
   std::uint64_t unanswered_polls_ = 0;
 };

@@ -53,7 +53,8 @@ Counters::Counters(Metrics& metrics)
 
 Result<std::unique_ptr<Device>> Device::make(Loop& loop, const DeviceMap& map, std::size_t index) {
   std::optional<CommandLane> lane;
-  if (map.tcp->command || !map.tcp->polls.empty()) {
+  const auto& tcp = *map.tcp;
+  if (tcp.command || tcp.method || tcp.desired || tcp.reported || !tcp.polls.empty()) {
     auto made = CommandLane::make(map);
     if (!made) return fail(made.error().in(map.id.text()));
     lane = std::move(*made);
@@ -121,9 +122,22 @@ void Device::read_lines() {
 
 void Device::take_frame(const FrameReader::Frame& frame) {
   if (lane_ && lane_->on_line(frame.body, loop_.clock.steady())) return;
+  if (const auto patch = lane_ ? lane_->report(frame.body) : std::nullopt) return take_report(*patch);
   loop_.counters.lines.add();
   if (queue_.unanswered(connection_->number())) pipelines_ = connection_->number();
   offer(queue_.push(frame.body, connection_->number(), frame.flagged), frame.body, frame.flagged);
+}
+
+void Device::take_report(const std::string& patch) {
+  const auto taken = loop_.ingress->report(map_.id, patch);
+  if (taken) return;
+  loop_.counters.refused.add();
+  if (const auto suppressed = refused_log_.allow(loop_.clock.steady())) {
+    log::warning("report_refused", {{"adapter", "tcp"},
+                                    {"device", map_.id.text()},
+                                    {"reason", taken.error().message},
+                                    {"suppressed", *suppressed}});
+  }
 }
 
 void Device::offer(std::uint64_t number, std::string_view body, bool flagged) {

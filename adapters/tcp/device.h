@@ -102,6 +102,7 @@ class Device final : public Connection::Owner {
 
   void read_lines();
   void take_frame(const FrameReader::Frame& frame);
+  void take_report(const std::string& patch);
   void offer(std::uint64_t number, std::string_view body, bool flagged);
   void send_commands();
   [[nodiscard]] SteadyTime silence_at() const;

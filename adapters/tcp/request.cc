@@ -28,7 +28,7 @@ Result<Request> Request::make(std::string_view send, Framing framing) {
 
 Request::Request(Template send, Framing framing) : send_(std::move(send)), framing_(std::move(framing)), ends_(0) {
   // No device id and no number holds a line end, so whatever is there is the operator's.
-  ends_ = ends_within(framing_, fill({"x", "1", "x"}));
+  ends_ = ends_within(framing_, fill({"x", "1", "x", "x", "1"}));
 }
 
 std::string Request::fill(const Values& values) const {
@@ -40,6 +40,10 @@ std::string Request::fill(const Values& values) const {
       out += values.id;
     } else if (name == "device") {
       out += values.device;
+    } else if (name == "name") {
+      out += values.name;
+    } else if (name == "version") {
+      out += values.version;
     } else if (name == "from") {
       from = out.size();
     } else {

@@ -18,6 +18,8 @@ class Request {
     std::string_view payload{};
     std::string_view id{};
     std::string_view device{};
+    std::string_view name{};     // of a method
+    std::string_view version{};  // of desired properties
   };
   // invalid: the template is wrong, or is no message of this framing whatever is filled in.
   static Result<Request> make(std::string_view send, Framing framing);
