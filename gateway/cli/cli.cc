@@ -7,6 +7,7 @@
 #include <iostream>
 
 #include "gateway/cli/commands.h"
+#include "gateway/cli/hub_commands.h"
 #include "gateway/cli/key_input.h"
 
 namespace trunkline {
@@ -162,6 +163,7 @@ int parse_and_run(int argc, char** argv, const Streams& streams) {
   top->add_option("--rounds", arguments.rounds, "End after so many looks; 0 for never")->capture_default_str();
   add_kept(app, arguments);
   add_identity(app, arguments);
+  const cli::HubCommands hub(app);
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
@@ -185,6 +187,7 @@ int parse_and_run(int argc, char** argv, const Streams& streams) {
   }
   if (chosen->get_name() == "spool") return cli::spool(arguments.place, arguments.json, streams);
   if (chosen->get_name() == "deadletters") return run_dead_letters(*chosen, arguments, streams);
+  if (chosen->get_name() == "hub") return hub.run(streams);
   if (chosen->get_name() == "identity") return run_identity(*chosen, arguments, streams);
   streams.err << "trunkline run: write \"run\" as the first argument\n";
   return cli::kUsage;

@@ -49,16 +49,17 @@ bool others_may_read(const std::string& file) {
 }
 
 void wipe_key_arguments(int argc, char** argv) {
-  constexpr std::string_view kOption = "--key";
   for (int i = 1; i < argc; ++i) {
-    const std::string_view argument = argv[i];
-    char* value = nullptr;
-    if (argument == kOption && i + 1 < argc) {
-      value = argv[i + 1];
-    } else if (argument.substr(0, kOption.size() + 1) == "--key=") {
-      value = argv[i] + kOption.size() + 1;
+    for (const std::string_view option : {"--key", "--connection-string"}) {
+      const std::string_view argument = argv[i];
+      char* value = nullptr;
+      if (argument == option && i + 1 < argc) {
+        value = argv[i + 1];
+      } else if (argument.starts_with(option) && argument.substr(option.size()).starts_with('=')) {
+        value = argv[i] + option.size() + 1;
+      }
+      if (value != nullptr) std::memset(value, '*', std::strlen(value));
     }
-    if (value != nullptr) std::memset(value, '*', std::strlen(value));
   }
 }
 

@@ -15,7 +15,7 @@ Result<Secret> read_secret_text(const std::string& file, std::istream& in, std::
 // May others than its owner read the file? Not for what is no regular file.
 bool others_may_read(const std::string& file);
 
-// Overwrites the values of --key in the arguments, so that a process list shows them no longer.
+// Overwrites the values of --key and --connection-string in the arguments, so that a process list shows them no longer.
 void wipe_key_arguments(int argc, char** argv);
 
 }  // namespace trunkline::cli
