@@ -40,13 +40,15 @@ class Demo:
         self.seen = {}  # device: index of its last arrival that was shown
         self.counts = {}
         self.outcomes = {}  # device: [state of each command]
+        self.answers = []  # to methods
         self.prepare()
 
     def prepare(self):
         scenario = self.scenario
         keys = {device: new_key() for device in ("boiler-7", "scale-2", "tank-3")}
         self.broker = Broker(scenario)
-        self.hub = Hub(scenario, keys, name="demo-hub")
+        https = f"127.0.0.1:{scenario.ports.take()}"
+        self.hub = Hub(scenario, keys, name="demo-hub", arguments=["--https", https])
         coap_port = scenario.ports.take()
         self.devices = [
             Boiler(scenario, "boiler-7", self.broker, "plant/boiler7", self.told("boiler-7")),
@@ -66,6 +68,7 @@ class Demo:
             self.outcomes[device.device] = []
             if not isinstance(device, Boiler):
                 device.connect()
+        self.hub.ask("wait_link", device="scale-2", link="methods", timeout_ms=int(SOON * 1000))
 
     def told(self, device):
         return lambda payload: event(device, f"does the command: {payload}")
@@ -104,6 +107,7 @@ class Demo:
                 next_command = now + COMMAND_EVERY
                 for device in self.devices:
                     pending.append(self.command(device))
+                self.call()
             pending = [thread for thread in pending if thread.is_alive()]
             if end is not None and now >= end and not pending:
                 return
@@ -130,6 +134,14 @@ class Demo:
         thread.start()
         return thread
 
+    def call(self):
+        """A direct method, as an operator calls it."""
+        device = next(device for device in self.devices if isinstance(device, Scale))
+        event("operator", f"trunkline hub call {device.device} weigh '[1]'")
+        answer = self.hub.service("call", device.device, "weigh", "[1]")
+        self.answers.append(answer)
+        event("operator", f"{device.device} answers {answer}")
+
     def summary(self):
         """The table at the end, and whether the demo has shown what it must."""
         connections = self.hub.connections_ever()
@@ -144,6 +156,8 @@ class Demo:
             good = good and both
             commands = f"{done} of {len(outcomes)}"
             say(f"{device.device:<10} {device.protocol:<9} {count:>19}   {commands:>13}   {'yes' if both else 'NO'}")
+        say(f"methods that scale-2 answered: {sum(answer.startswith('200 ') for answer in self.answers)} of {len(self.answers)}")
+        good = good and any(answer.startswith("200 ") for answer in self.answers)
         say(f"AMQP connections that the hub saw: {connections}{'' if connections == 1 else '  (exactly 1 was wanted)'}")
         return good and connections == 1
 

@@ -31,6 +31,19 @@ class Hub:
         self.host = self.facts["host"]
         self.ca_file = self.facts["ca_file"]
 
+    def connection_string(self, policy="iothubowner"):
+        """What an operator has, to speak for the hub's service side."""
+        return f"HostName={self.host};SharedAccessKeyName={policy};SharedAccessKey={self.facts['policies'][policy]}"
+
+    def service(self, *arguments, expected=0, policy="iothubowner", seconds=SOON):
+        """`trunkline hub …` against this hub, which needs --https among its arguments; what it printed."""
+        command = [
+            self.scenario.program("trunkline"), "hub", "--connection-string-file", "-", "--ca-file", self.ca_file,
+            "--address", f"127.0.0.1:{self.port}", "--https", self.facts["https"], *arguments,
+        ]
+        done = self.scenario.run(command, expected=expected, stdin=self.connection_string(policy), seconds=seconds)
+        return done.stdout.strip() if expected == 0 else done.stderr.strip()
+
     def ask(self, op, seconds=SOON, **arguments):
         """One operation of the control socket; its answer, which must not be an error."""
         request = json.dumps({"op": op, **arguments}) + "\n"
@@ -76,6 +89,20 @@ class Hub:
     def send_command(self, device, body):
         """Puts a cloud-to-device message into the device's queue; its sequence number."""
         return self.ask("enqueue", device=device, body=body)["sequence"]
+
+    def call(self, device, method, payload=None, seconds=30):
+        """A direct method as a service calls it: (HTTP status, status, payload), the latter two only with 200."""
+        answer = self.ask(
+            "call_method", seconds, device=device, method=method, payload=payload, response_timeout_ms=int(seconds * 1000)
+        )
+        return answer["http_status"], answer.get("status"), answer.get("payload")
+
+    def twin(self, device, desired=None):
+        """The twin, after a patch of its desired properties if one is given."""
+        return self.ask("twin", device=device, **({} if desired is None else {"desired": desired}))
+
+    def wait_reported(self, device, reported, seconds=SOON):
+        return self.ask("wait_twin", seconds, device=device, reported=reported, timeout_ms=int(seconds * 1000))
 
     def wait_outcome(self, device, sequence, seconds=SOON):
         answer = self.ask(

@@ -72,7 +72,8 @@ mqtt.command_reply = "{self._topic}/cmd/done"
 
 
 class Scale(Device):
-    """Raw TCP: nc, a line a reading, "OK" for each that is safe, "CMD <id> <payload>" answered with "DONE <id>"."""
+    """Raw TCP: nc, a line a reading, "OK" for each that is safe, "CMD <id> <payload>" answered with "DONE <id>", and
+    "CALL <id> <method> <payload>" with "ANSWER <id> <payload>"."""
 
     protocol = "TCP"
 
@@ -80,6 +81,7 @@ class Scale(Device):
         super().__init__(scenario, device, on_command)
         self.port = port
         self.acknowledged = 0
+        self.methods = []
         self._changed = threading.Condition()
         self._link = None
 
@@ -91,6 +93,7 @@ tcp.listen = "127.0.0.1:{self.port}"
 tcp.framing = {{ kind = "line", end = "\\n" }}
 tcp.ack = "OK\\n"
 tcp.command = {{ send = "CMD {{id}} {{payload}}\\n", reply = "DONE {{id}}" }}
+tcp.method = {{ send = "CALL {{id}} {{name}} {{payload}}\\n", reply = "ANSWER {{id}} {{payload}}" }}
 """
 
     def connect(self):
@@ -111,6 +114,10 @@ tcp.command = {{ send = "CMD {{id}} {{payload}}\\n", reply = "DONE {{id}}" }}
             _, ident, payload = line.split(" ", 2)
             self.did(payload)
             self._link.write(f"DONE {ident}\n".encode())
+        elif line.startswith("CALL "):
+            _, ident, name, payload = line.split(" ", 3)
+            self.methods.append(name)
+            self._link.write(f'ANSWER {ident} {{"method":"{name}","of":{payload},"kg":1250.4}}\n'.encode())
 
     def wait_acknowledged(self, number, seconds=SOON):
         with self._changed:

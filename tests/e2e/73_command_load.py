@@ -1,0 +1,160 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""Many devices, a command each per second, while links, sessions and connections to the hub are lost at random: each
+command has one outcome at the service side, none is done twice, and none reaches its device after its expiry.
+
+40 devices for 8 s; 1000 for 5 minutes with TRUNKLINE_LONG=1, or as TRUNKLINE_LOAD="DEVICES SECONDS" says."""
+
+import asyncio
+import collections
+import json
+import os
+import random
+import sys
+import threading
+import time
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "support", "e2e"))
+
+from gateway import Gateway, new_key  # noqa: E402
+from harness import SOON, eventually, expect, main, note  # noqa: E402
+from hub import Hub  # noqa: E402
+
+LIFETIME_S = 5
+LONG = os.environ.get("TRUNKLINE_LONG") == "1"
+DEVICES, SECONDS = (int(part) for part in os.environ.get("TRUNKLINE_LOAD", "1000 300" if LONG else "40 8").split())
+
+
+class Fleet(threading.Thread):
+    """The devices' ends of their lines, on one event loop: each does what it is told at once."""
+
+    def __init__(self, ports):
+        super().__init__(daemon=True)
+        self.ports = ports
+        self.done = collections.defaultdict(list)  # (device, body): wall times
+        self.connected = 0
+        self.worst_lag = 0.0
+        self._ended = None
+
+    def run(self):
+        asyncio.run(self._live())
+
+    async def _live(self):
+        self._loop, self._ended = asyncio.get_running_loop(), asyncio.Event()
+        lines = [asyncio.create_task(self._line(device, port)) for device, port in self.ports.items()]
+        lines.append(asyncio.create_task(self._watch()))
+        await self._ended.wait()
+        for line in lines:
+            line.cancel()
+
+    async def _watch(self):
+        """How late this loop runs: what it sees late may have come in time."""
+        while True:
+            before = time.monotonic()
+            await asyncio.sleep(0.05)
+            self.worst_lag = max(self.worst_lag, time.monotonic() - before - 0.05)
+
+    async def _line(self, device, port):
+        while True:
+            try:
+                reader, writer = await asyncio.open_connection("127.0.0.1", port)
+            except OSError:
+                await asyncio.sleep(0.1)
+                continue
+            self.connected += 1
+            while line := await reader.readline():
+                _, ident, body = line.decode().rstrip("\n").split(" ", 2)
+                self.done[device, body].append(time.time())
+                writer.write(f"DONE {ident}\n".encode())
+
+    def end(self):
+        self._loop.call_soon_threadsafe(self._ended.set)
+        self.join()
+
+
+def body(scenario):
+    names = [f"valve-{number}" for number in range(DEVICES)]
+    ports = {name: scenario.ports.take() for name in names}
+    keys = {name: new_key() for name in names}
+    hub = Hub(scenario, {})
+    for name in names:
+        hub.ask("add_device", device=name, key=keys[name])
+    text = "".join(
+        f"""[[device]]
+id = "{name}"
+command_timeout = "2s"
+tcp.listen = "127.0.0.1:{ports[name]}"
+tcp.command = {{ send = "CMD {{id}} {{payload}}\\n", reply = "DONE {{id}}" }}
+"""
+        for name in names
+    )
+    gateway = Gateway(scenario, hub, {"valves": text}, keys, hub_table='attach_rate = "off"')
+    gateway.start()
+    fleet = Fleet(ports)
+    fleet.start()
+    eventually(lambda: fleet.connected >= DEVICES, "every device is connected")
+    hub.ask("limits", feedback_delay_ms=500)
+
+    chance = random.Random(7)
+    troubles = collections.Counter()
+    sent, refused = {}, 0
+    started = time.monotonic()
+    for second in range(SECONDS):
+        for name in names:
+            number = f"{name}/{second}"
+            try:
+                answer = hub.ask(
+                    "enqueue", device=name, body=f"turn {second}", message_id=number, ack="full", ttl_ms=LIFETIME_S * 1000
+                )
+            except Exception as full:  # a queue of 50 that is full is the hub's own word to the service
+                expect("full" in str(full) or "depth" in str(full), f"{number}: {full}")
+                refused += 1
+                continue
+            sent[number] = (name, answer["sequence"], time.time() + LIFETIME_S)
+        trouble = chance.choice(("none", "none", "detach", "detach", "end_session", "drop"))
+        troubles[trouble] += 1
+        if trouble == "drop":
+            hub.ask("drop", how=chance.choice(("rst", "tcp", "close")))
+        elif trouble != "none":
+            for name in chance.sample(names, max(1, DEVICES // 20)):
+                hub.ask(trouble, device=name, condition="amqp:internal-error")
+        time.sleep(max(0.0, started + second + 1 - time.monotonic()))  # the pace of the service
+
+    ends = collections.Counter()
+    for number, (name, sequence, _) in sent.items():
+        ends[hub.wait_outcome(name, sequence, 3 * SOON)] += 1
+    expect(set(ends) <= {"completed", "expired", "delivery_count_exceeded"}, f"strange ends: {dict(ends)}")
+    expect(ends["completed"] > len(sent) // 2, f"too few commands were done: {dict(ends)}")
+
+    def all_told():
+        records = hub.ask("feedback", 3 * SOON)["records"]
+        return records if len(records) >= len(sent) else None
+
+    records = eventually(all_told, "the service has an outcome of each command", 3 * SOON, 0.5)
+    told = collections.Counter(record["message_id"] for record in records)
+    expect(set(told) == set(sent) and set(told.values()) == {1}, "a command has no outcome, or more than one")
+    outcome = {record["message_id"]: record["status"] for record in records}
+
+    slack = 0.25 + fleet.worst_lag
+    late, twice, lied = [], [], []
+    for number, (name, _, expires) in sent.items():
+        times = fleet.done.get((name, f"turn {number.rsplit('/', 1)[1]}"), [])
+        late += [number for at in times if at > expires + slack]
+        twice += [number] if len(times) > 1 else []
+        lied += [number] if outcome[number] == "Success" and not times else []
+    fleet.end()
+    expect(not lied, f"accepted and not done: {lied[:5]}")
+    expect(not late, f"reached the device after its expiry: {late[:5]}")
+    note(
+        json.dumps(
+            {
+                "devices": DEVICES, "seconds": SECONDS, "commands": len(sent), "queue_full": refused, **ends,
+                "done_twice": len(twice), "troubles": dict(troubles), "worst_lag_s": round(fleet.worst_lag, 3),
+            }
+        )
+    )
+    expect(not twice, f"done twice: {twice[:5]}")
+
+
+if __name__ == "__main__":
+    main("73_command_load", body)
