@@ -1,8 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "adapters/coap/dtls_contexts.h"
 
+#include <openssl/err.h>
 #include <openssl/ssl.h>
 
+#include <memory>
+#include <utility>
+
+#include "adapters/coap/handshake_gate.h"
 #include "gateway/base/check.h"
 
 namespace trunkline::coap {
@@ -55,6 +60,29 @@ void DtlsContexts::configure(const CookieCheck& check) const {
     SSL_CTX_set_cookie_generate_cb(context, refuse_to_generate);
     SSL_CTX_set_cookie_verify_cb(context, verify);
   }
+}
+
+std::size_t least_record(const SSL* ssl) {
+  const auto* cipher = ssl == nullptr ? nullptr : SSL_get_current_cipher(ssl);
+  if (cipher == nullptr) return HandshakeGate::kLeastRecord;
+  const std::string_view name = SSL_CIPHER_get_name(cipher);
+  const bool longer = name.find("GCM") != std::string_view::npos || name.ends_with("CCM");
+  return HandshakeGate::kLeastRecord + (longer ? 8 : 0);
+}
+
+Result<void> check_files(const std::string& cert, const std::string& key, const std::string& ca_file) {
+  const std::unique_ptr<SSL_CTX, void (*)(SSL_CTX*)> probe(SSL_CTX_new(DTLS_server_method()), SSL_CTX_free);
+  std::string wrong;
+  if (SSL_CTX_use_certificate_chain_file(probe.get(), cert.c_str()) != 1) {
+    wrong = "coap.cert: no certificate can be read from " + cert;
+  } else if (SSL_CTX_use_PrivateKey_file(probe.get(), key.c_str(), SSL_FILETYPE_PEM) != 1) {
+    wrong = "coap.key: the certificate's key cannot be read from " + key;
+  } else if (SSL_CTX_load_verify_locations(probe.get(), ca_file.c_str(), nullptr) != 1) {
+    wrong = "coap.ca_file: no certificate can be read from " + ca_file;
+  }
+  ERR_clear_error();
+  if (wrong.empty()) return {};
+  return fail(ErrorCode::invalid, std::move(wrong));
 }
 
 }  // namespace trunkline::coap

@@ -4,8 +4,11 @@
 #include <openssl/types.h>
 
 #include <functional>
+#include <string>
 #include <string_view>
 #include <vector>
+
+#include "gateway/base/result.h"
 
 namespace trunkline::coap {
 
@@ -31,5 +34,11 @@ class DtlsContexts {
   std::vector<SSL_CTX*> made_;
   DtlsContexts* outer_;
 };
+
+// How many bytes a record of the session's cipher has at least: explicit nonce and check value (RFC 5288, 6655, 7905).
+std::size_t least_record(const SSL* ssl);
+
+// Can a certificate, its key and the authority of the devices be read?
+Result<void> check_files(const std::string& cert, const std::string& key, const std::string& ca_file);
 
 }  // namespace trunkline::coap

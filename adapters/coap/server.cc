@@ -2,7 +2,6 @@
 #include "adapters/coap/server.h"
 
 #include <coap3/coap.h>
-#include <openssl/err.h>
 #include <openssl/ssl.h>
 #include <poll.h>
 
@@ -30,6 +29,11 @@ void on_library_log(coap_log_t /*level*/, const char* message) {
   while (!text.empty() && text.back() == '\n') text.remove_suffix(1);
   // What a peer sent wrongly is not ours to warn about, and it can send it as often as it likes.
   log::debug("coap_library_said", {{"adapter", "coap"}, {"error", text}});
+}
+
+SSL* tls_of(coap_session_t* session) {
+  coap_tls_library_t library = COAP_TLS_LIBRARY_NOTLS;
+  return static_cast<SSL*>(coap_session_get_tls(session, &library));
 }
 
 struct FreeContext {
@@ -122,11 +126,10 @@ class LibcoapServer final : public Server {
   int descriptor() const override { return coap_context_get_coap_fd(context_.get()); }
 
   void serve(unsigned datagrams) override {
-    for (unsigned i = 0; i < datagrams; ++i) {
-      pollfd ready{descriptor(), POLLIN, 0};
-      if (::poll(&ready, 1, 0) <= 0) return;
-      if (options_.secure && !admit()) continue;
-      coap_io_process(context_.get(), COAP_IO_NO_WAIT);
+    for (unsigned i = 0; i < datagrams && readable(); ++i) {
+      const auto next = options_.secure ? look_at_next() : Next::pass;
+      if (next == Next::dealt_with) continue;
+      if (next == Next::pass || !only_timers()) coap_io_process(context_.get(), COAP_IO_NO_WAIT);
       if (born_ != nullptr) bury_stillborn();
       for (const auto& session : std::exchange(ending_, {})) {
         coap_session_disconnected(session.get(), COAP_NACK_TLS_FAILED);
@@ -159,34 +162,35 @@ class LibcoapServer final : public Server {
 
   [[nodiscard]] unsigned idle_plain_sessions() const { return std::max(options_.max_sessions / 4, 1U); }
 
-  // Looks at the next datagram before libcoap reads it; false: it is dealt with.
-  bool admit() {
-    const auto datagram = socket_->peek();
-    if (!datagram) return true;
-    const auto verdict = gate_.on_datagram(datagram->peer, datagram->bytes, clock_.steady());
-    if (verdict.end != nullptr) replace(static_cast<coap_session_t*>(verdict.end));
-    if (verdict.kind == HandshakeGate::Verdict::Kind::pass) return true;
-    socket_->discard(verdict.answer);
-    return false;
+  [[nodiscard]] bool readable() const {
+    pollfd ready{descriptor(), POLLIN, 0};
+    return ::poll(&ready, 1, 0) > 0;
   }
 
-  // Explicit nonce and check value (RFC 5288, 6655, 7905); a cipher without either is nothing that OpenSSL offers here.
-  static std::size_t least_record(coap_session_t* session) {
-    coap_tls_library_t library = COAP_TLS_LIBRARY_NOTLS;
-    const auto* ssl = static_cast<const SSL*>(coap_session_get_tls(session, &library));
-    const auto* cipher = ssl == nullptr ? nullptr : SSL_get_current_cipher(ssl);
-    if (cipher == nullptr) return HandshakeGate::kLeastRecord;
-    const std::string_view name = SSL_CIPHER_get_name(cipher);
-    const bool longer = name.find("GCM") != std::string_view::npos || name.ends_with("CCM");
-    return HandshakeGate::kLeastRecord + (longer ? 8 : 0);
+  enum class Next { pass, dealt_with, nothing };
+  // Looks at the next datagram before libcoap reads it.
+  Next look_at_next() {
+    const auto datagram = socket_->peek();
+    if (!datagram) return Next::nothing;
+    const auto verdict = gate_.on_datagram(datagram->peer, datagram->bytes, clock_.steady());
+    if (verdict.end != nullptr) replace(static_cast<coap_session_t*>(verdict.end));
+    if (verdict.kind == HandshakeGate::Verdict::Kind::pass) return Next::pass;
+    socket_->discard(verdict.answer);
+    return Next::dealt_with;
+  }
+
+  // Without a datagram it is a timer, and libcoap must not read what arrives meanwhile and was not looked at. False: it
+  // is another socket, of a push.
+  bool only_timers() {
+    coap_tick_t now = 0;
+    coap_ticks(&now);
+    coap_io_prepare_epoll(context_.get(), now);
+    return !readable() || socket_->peek().has_value();
   }
 
   // Ends a session whose peer begins anew. It is not told: what it would hear belongs to another life.
   static void replace(coap_session_t* session) {
-    coap_tls_library_t library = COAP_TLS_LIBRARY_NOTLS;
-    if (auto* ssl = coap_session_get_tls(session, &library); ssl != nullptr) {
-      SSL_set_quiet_shutdown(static_cast<SSL*>(ssl), 1);
-    }
+    if (auto* ssl = tls_of(session); ssl != nullptr) SSL_set_quiet_shutdown(ssl, 1);
     coap_session_disconnected(session, COAP_NACK_TLS_FAILED);
   }
 
@@ -226,7 +230,8 @@ class LibcoapServer final : public Server {
       return fail(ErrorCode::internal, "libcoap cannot use pre-shared keys");
     }
     if (options_.cert.empty()) return {};
-    if (auto good = check_files(); !good) return good;
+    // libcoap looks at them only when a device comes.
+    if (auto good = check_files(options_.cert, options_.key, options_.ca_file); !good) return good;
     coap_dtls_pki_t pki{};
     pki.version = COAP_DTLS_PKI_SETUP_VERSION;
     pki.verify_peer_cert = 1;
@@ -241,22 +246,6 @@ class LibcoapServer final : public Server {
       return fail(ErrorCode::internal, "libcoap cannot use the certificate");
     }
     return {};
-  }
-
-  // libcoap looks at them only when a device comes.
-  [[nodiscard]] Result<void> check_files() const {
-    const std::unique_ptr<SSL_CTX, void (*)(SSL_CTX*)> probe(SSL_CTX_new(DTLS_server_method()), SSL_CTX_free);
-    std::string wrong;
-    if (SSL_CTX_use_certificate_chain_file(probe.get(), options_.cert.c_str()) != 1) {
-      wrong = "coap.cert: no certificate can be read from " + options_.cert;
-    } else if (SSL_CTX_use_PrivateKey_file(probe.get(), options_.key.c_str(), SSL_FILETYPE_PEM) != 1) {
-      wrong = "coap.key: the certificate's key cannot be read from " + options_.key;
-    } else if (SSL_CTX_load_verify_locations(probe.get(), options_.ca_file.c_str(), nullptr) != 1) {
-      wrong = "coap.ca_file: no certificate can be read from " + options_.ca_file;
-    }
-    ERR_clear_error();
-    if (wrong.empty()) return {};
-    return fail(ErrorCode::invalid, std::move(wrong));
   }
 
   static const coap_bin_const_t* on_identity(coap_bin_const_t* identity, coap_session_t* /*session*/, void* arg) {
@@ -338,7 +327,7 @@ class LibcoapServer final : public Server {
         server.remember(session);
         break;
       case COAP_EVENT_DTLS_CONNECTED:
-        server.gate_.on_connected(session, least_record(session));
+        server.gate_.on_connected(session, least_record(tls_of(session)));
         break;
       case COAP_EVENT_DTLS_CLOSED:
       case COAP_EVENT_DTLS_ERROR:
