@@ -9,7 +9,7 @@ namespace trunkline::coap {
 ExchangeTable::Seen ExchangeTable::see(const Peer& peer, const Request& request, SteadyTime now) {
   expire(now);
   auto& of_peer = by_peer_[peer];
-  const auto hash = std::hash<std::string_view>{}(request.payload);
+  const auto hash = std::hash<std::string_view>{}(request.payload) * 31 + std::hash<std::string>{}(request.path);
   for (auto named = of_peer.rbegin(); named != of_peer.rend(); ++named) {
     if (named->message_id != request.message_id) continue;
     const auto& exchange = by_id_.at(named->id);

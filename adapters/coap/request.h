@@ -50,6 +50,7 @@ std::optional<Address> parse_address(std::string_view text);
 struct Peer {
   Address address{};
   std::uint16_t port = 0;
+  std::uint64_t life = 0;  // of a DTLS session: the next one from there is another endpoint (RFC 7252 section 9.1)
   friend auto operator<=>(const Peer&, const Peer&) = default;
 };
 std::string to_text(const Peer& peer);  // "10.0.0.7:5683"

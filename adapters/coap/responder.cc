@@ -49,9 +49,12 @@ std::optional<std::uint32_t> option_of(const std::optional<Block>& block) {
   return block->option();
 }
 
-// What a device calls its message, within the lifetime of an exchange (RFC 7252 section 4.2).
-std::string source_key(const Speaker& speaker, const Request& request) {
+// What a device calls its message, within the lifetime of an exchange (RFC 7252 section 4.2). It outlives us, so that a
+// repeat to our next life is known; a device that says the same from the same port in the next hour says something new.
+std::string source_key(const Speaker& speaker, const Request& request, WallTime now) {
   auto out = to_text(speaker.peer) + (speaker.secure ? "s" : "");
+  if (speaker.peer.life != 0) out += std::to_string(speaker.peer.life);
+  out += ' ' + std::to_string(now.time_since_epoch() / ExchangeTable::kLifetime);
   out += ' ' + std::to_string(request.message_id) + ' ';
   out.append(request.token.bytes.begin(), request.token.bytes.begin() + request.token.size);
   return out + ' ' + std::to_string(std::hash<std::string_view>{}(request.payload));
@@ -99,7 +102,9 @@ std::optional<Code> Responder::check_key(const Device& device, const Speaker& sp
 }
 
 Response Responder::on_request(const Request& request, const Speaker& speaker, coap_session_t* session) {
-  if (!rate_.allow(speaker.peer, shared_.clock.steady())) {
+  auto endpoint = speaker.peer;
+  endpoint.life = 0;  // a new handshake is no new allowance
+  if (!rate_.allow(endpoint, shared_.clock.steady())) {
     shared_.counters.limited.add();
     return wait_and_ask_again(Code::too_many, kBusySeconds);
   }
@@ -190,7 +195,7 @@ Response Responder::take(Device& device, RequestMap::Decision decision, const Re
                       device.map().content_type,
                       device.map().content_encoding,
                       {},
-                      source_key(speaker, request),
+                      source_key(speaker, request, shared_.clock.wall()),
                       Source::coap};
   const auto& time = device.map().coap->time;
   if (time) telemetry.device_time = device_time(request, *time);

@@ -203,6 +203,7 @@ class LibcoapServer final : public Server {
   void remember(coap_session_t* session) {
     ++sessions_;
     if (!options_.secure) return;
+    lives_[session] = random_seed();
     born_ = session;
     born_peer_ = *coap_session_get_addr_remote(session);
     born_interface_ = coap_session_get_ifindex(session);
@@ -214,6 +215,7 @@ class LibcoapServer final : public Server {
     if (born_ == session) born_ = nullptr;
     gate_.on_gone(session);
     certificates_.erase(session);
+    lives_.erase(session);
   }
 
   Result<void> set_credentials() {
@@ -272,6 +274,7 @@ class LibcoapServer final : public Server {
   [[nodiscard]] Speaker speaker(const coap_session_t* session) const {
     Speaker out;
     out.peer = read_peer(coap_session_get_addr_remote(session));
+    if (const auto life = lives_.find(session); life != lives_.end()) out.peer.life = life->second;
     out.secure = options_.secure;
     out.crowded = sessions_ > options_.max_sessions;
     // Beyond the idle ones, a quarter of the room is taken by peers that do not acknowledge.
@@ -352,6 +355,7 @@ class LibcoapServer final : public Server {
   coap_address_t born_peer_{};
   int born_interface_ = 0;
   std::unordered_map<const coap_session_t*, std::string> certificates_;
+  std::unordered_map<const coap_session_t*, std::uint64_t> lives_;
   Secret key_;  // of the handshake at hand
   coap_bin_const_t key_view_{};
   std::unique_ptr<coap_context_t, FreeContext> context_;

@@ -171,3 +171,21 @@ TEST_CASE("a forged record that is too short for its cipher does not end a sessi
     CHECK(ask(*device, post("/t", id++, "y")) == 204);
   }
 }
+
+TEST_CASE("what a new DTLS session says from an old port is no repeat of what the old one said", "[D-01]") {
+  DtlsRig rig;
+  std::uint16_t port = 0;
+  for (std::size_t life = 1; life <= 3; ++life) {
+    DtlsPeer device(rig.at(), tank(port));
+    REQUIRE(device.ok());
+    port = device.port();
+    CHECK(ask(device, post("/t", 1, "21.5")) == 204);
+    CHECK(ask(device, post("/t", 1, "21.5")) == 204);  // a repeat
+    CHECK(rig.ingress.count() == life);
+    device.vanish();
+  }
+  const auto received = rig.ingress.received();
+  REQUIRE(received.size() == 3);
+  CHECK(received[0].source_key != received[1].source_key);
+  CHECK(received[1].source_key != received[2].source_key);
+}
