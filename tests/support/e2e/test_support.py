@@ -50,6 +50,13 @@ class Judgement(unittest.TestCase):
         with self.assertRaisesRegex(Failure, "message-id a stands for 1 and for 2"):
             check_arrivals("d", arrivals((1, "a"), (2, "a")), 2, 0)
 
+    def test_a_dead_letter_may_be_missing_and_its_repeat_may_come_late(self):
+        records = arrivals((1, "a"), (4, "d"), (2, "x"), (5, "e"))
+        result = check_arrivals("d", records, 5, 1, dead={2, 3})
+        self.assertEqual(result["messages"], 5)
+        with self.assertRaisesRegex(Failure, "arrived first after"):
+            check_arrivals("d", arrivals((1, "a"), (3, "c"), (2, "b")), 3, 5, dead={4})
+
     def test_a_body_that_nobody_sent_is_found(self):
         with self.assertRaisesRegex(Failure, "never sent"):
             check_arrivals("d", [{"body": "?", "message_id": "a"}], 1, 0)
