@@ -29,18 +29,20 @@ std::string message_id(std::string_view spool_uuid, Position position) {
 std::size_t Message::footprint() const {
   // What the row takes of SQLite's 4 KiB pages ("Database File Format", sections 1.6 and 1.7): small rows share a page
   // and leave a remainder unused; of a large one a part stays in the page and the rest fills overflow pages of its own.
-  constexpr std::size_t kPage = 4096;
-  constexpr std::size_t kColumns = 44;
-  constexpr std::size_t kLargest = kPage - 35;
-  constexpr std::size_t kSmallest = (kPage - 12) * 32 / 255 - 23;
-  constexpr std::size_t kOverflow = kPage - 4;
-  const auto share_of_page = [](std::size_t cell) {
-    return kPage / std::max<std::size_t>(1, (kPage - 8) / (cell + 2));
+  // In 32 bits, because this is asked for often and divides.
+  constexpr std::uint32_t kPage = 4096;
+  constexpr std::uint32_t kColumns = 44;
+  constexpr std::uint32_t kLargest = kPage - 35;
+  constexpr std::uint32_t kSmallest = (kPage - 12) * 32 / 255 - 23;
+  constexpr std::uint32_t kOverflow = kPage - 4;
+  const auto share_of_page = [](std::uint32_t cell) {
+    return kPage / std::max<std::uint32_t>(1, (kPage - 8) / (cell + 2));
   };
-  std::size_t size = kColumns + telemetry.body.size() + telemetry.content_type.size() +
-                     telemetry.content_encoding.size() + telemetry.source_key.size();
-  if (telemetry.device_time) size += 16;
-  for (const auto& property : telemetry.properties) size += property.name.size() + property.value.size() + 8;
+  std::size_t bytes = kColumns + telemetry.body.size() + telemetry.content_type.size() +
+                      telemetry.content_encoding.size() + telemetry.source_key.size();
+  if (telemetry.device_time) bytes += 16;
+  for (const auto& property : telemetry.properties) bytes += property.name.size() + property.value.size() + 8;
+  const auto size = static_cast<std::uint32_t>(std::min<std::size_t>(bytes, 1U << 30));
   if (size <= kLargest) return share_of_page(size);
   const auto wanted = kSmallest + (size - kSmallest) % kOverflow;
   const auto in_page = wanted <= kLargest ? wanted : kSmallest;

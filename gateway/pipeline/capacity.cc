@@ -22,9 +22,10 @@ DevicePolicy Capacity::policy(const DeviceId& device) const {
   return found == devices_.end() ? fallback_ : found->second.policy;
 }
 
-Capacity::Answer Capacity::reserve(const DeviceId& device, std::uint64_t bytes) {
+Capacity::Answer Capacity::reserve(const DeviceId& device, std::uint64_t bytes, DevicePolicy* policy) {
   std::lock_guard lock(mutex_);
   auto& own = at(device);
+  if (policy != nullptr) *policy = own.policy;
   // One message always fits a device that holds none, or a share smaller than it would keep it out for ever.
   const bool over =
       own.messages > 0 && (own.bytes + bytes > most_bytes(own) || own.messages + 1 > own.policy.max_messages);
@@ -57,6 +58,15 @@ void Capacity::occupy(const DeviceId& device, std::uint64_t bytes, std::uint64_t
 
 void Capacity::give_back(const DeviceId& device, std::uint64_t bytes) {
   std::lock_guard lock(mutex_);
+  left(device, bytes);
+}
+
+void Capacity::give_back(std::span<const Freed> freed) {
+  std::lock_guard lock(mutex_);
+  for (const auto& one : freed) left(one.device, one.bytes);
+}
+
+void Capacity::left(const DeviceId& device, std::uint64_t bytes) {
   auto& own = at(device);
   take_off(bytes_, bytes);
   take_off(own.bytes, bytes);

@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <limits>
 #include <mutex>
+#include <span>
 #include <unordered_map>
 
 #include "gateway/base/clock.h"
@@ -50,10 +51,15 @@ class Capacity {
   void set_fallback(const DevicePolicy& policy) { fallback_ = policy; }
   [[nodiscard]] DevicePolicy policy(const DeviceId& device) const;
 
-  [[nodiscard]] Answer reserve(const DeviceId& device, std::uint64_t bytes);
+  [[nodiscard]] Answer reserve(const DeviceId& device, std::uint64_t bytes, DevicePolicy* policy = nullptr);
   // For what was there at start, or what is moved within the spool; may pass the limits.
   void occupy(const DeviceId& device, std::uint64_t bytes, std::uint64_t messages = 1);
   void give_back(const DeviceId& device, std::uint64_t bytes);
+  struct Freed {
+    DeviceId device;
+    std::uint64_t bytes = 0;
+  };
+  void give_back(std::span<const Freed> freed);
   // A passing message left memory; or found room in the spool after all.
   void give_back_passing(const DeviceId& device, std::uint64_t bytes);
   [[nodiscard]] bool settle_in(const DeviceId& device, std::uint64_t bytes);
@@ -90,6 +96,7 @@ class Capacity {
     return device.passing == 0 ||
            (device.passing < limits_.pass_messages && device.passing_bytes + bytes <= limits_.pass_bytes / 8);
   }
+  void left(const DeviceId& device, std::uint64_t bytes);
   void left_passing(Device& device, std::uint64_t bytes);
   [[nodiscard]] bool room(std::uint64_t bytes) const {
     return bytes_ + bytes <= limits_.max_bytes && messages_ + 1 <= limits_.max_messages;

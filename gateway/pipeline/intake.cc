@@ -65,9 +65,9 @@ void Intake::submit(Telemetry telemetry, Completion<Admission> done) {
   };
   if (closed_) return refuse(kFailedRetry, "the gateway is stopping");
   if (capacity_.failed()) return refuse(kFailedRetry, "the spool cannot be written");
-  const auto answer = capacity_.reserve(device, footprint);
+  DevicePolicy policy;
+  const auto answer = capacity_.reserve(device, footprint, &policy);
   if (answer == Capacity::Answer::full) return refuse(kFullRetry, "the spool is full");
-  const auto policy = capacity_.policy(device);
   if (answer == Capacity::Answer::at_limit) {
     if (policy.on_full == OnFull::refuse) return refuse(kFullRetry, "this device is at its limit of the spool");
     received_.add();

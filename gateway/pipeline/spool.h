@@ -15,6 +15,7 @@
 #include "gateway/core/message.h"
 #include "gateway/core/outcome.h"
 #include "gateway/pipeline/books.h"
+#include "gateway/pipeline/capacity.h"
 #include "gateway/pipeline/dead_letter.h"
 #include "gateway/pipeline/tally.h"
 
@@ -86,13 +87,8 @@ class Spool {
     std::uint64_t dead_letters = 0;
     std::uint64_t dead_letter_bytes = 0;
   };
-  // What a commit gave room back for.
-  struct Freed {
-    DeviceId device;
-    std::uint64_t footprint = 0;
-  };
   struct Committed {
-    std::vector<Freed> freed;
+    std::vector<Capacity::Freed> freed;
     std::vector<Removal> removed;  // those of the batch that were still there
     Tally booked;                  // by the commit itself, over all devices
   };

@@ -40,6 +40,10 @@ std::uint64_t journal_room(std::uint64_t max_bytes) {
   return (pages + std::max(3 * pages, kLargest)) * kSpoolPage;
 }
 
+std::uint64_t pack_room(std::uint64_t max_bytes) {
+  return std::clamp<std::uint64_t>(max_bytes / 32, 16 * kSpoolPage, 512 * kSpoolPage);
+}
+
 std::string spool_path(const std::string& directory) {
   return directory + "/spool.db";
 }

@@ -20,6 +20,8 @@ inline constexpr std::uint64_t kSpoolPage = 4096;
 // of messages, so that the files together stay under the cap (D-06). One message of the largest size always fits.
 std::uint64_t journal_pages(std::uint64_t max_bytes);
 std::uint64_t journal_room(std::uint64_t max_bytes);  // bytes
+// How much packs may take (message_table.h); as much again is kept free for one that is being written.
+std::uint64_t pack_room(std::uint64_t max_bytes);
 
 // flock() on a file beside the database: held for the life of the process, released by the kernel whatever happens.
 class InstanceLock {

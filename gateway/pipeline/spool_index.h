@@ -17,38 +17,56 @@ class SpoolIndex {
  public:
   struct Slot {
     std::uint64_t position;
-    std::uint64_t footprint;
+    std::uint32_t footprint;
+    std::uint32_t pack = 0;  // the pack that it is in; 0: it has a row of its own
   };
   using Rows = std::deque<Slot>;  // ascending
   struct Device {
     std::int64_t number;  // in the table `device`
-    Rows rows;
+    Rows rows{};
     std::uint64_t bytes = 0;
+    std::size_t packed = 0;  // of rows
   };
 
   Device& add(const DeviceId& id, std::int64_t number) {
-    return devices_.try_emplace(id, Device{number, {}, 0}).first->second;
+    return devices_.try_emplace(id, Device{number}).first->second;
+  }
+  // Stays where it is once it is added.
+  [[nodiscard]] Device* find(const DeviceId& id) {
+    const auto found = devices_.find(id);
+    return found == devices_.end() ? nullptr : &found->second;
   }
   [[nodiscard]] const Device* find(const DeviceId& id) const {
     const auto found = devices_.find(id);
     return found == devices_.end() ? nullptr : &found->second;
   }
-  void append(const DeviceId& id, Slot slot) { append(devices_.at(id), slot); }
+  // Nothing if it is not there.
+  [[nodiscard]] static const Slot* find(const Device& device, std::uint64_t position) {
+    const auto row = place(device.rows, position);
+    return row == device.rows.end() || row->position != position ? nullptr : &*row;
+  }
   void append(Device& device, Slot slot) {
     device.rows.push_back(slot);
     device.bytes += slot.footprint;
+    if (slot.pack != 0) ++device.packed;
     ++messages_;
     bytes_ += slot.footprint;
     newest_ = std::max(newest_, slot.position);
   }
+  // It has a row of its own from now on.
+  static void unpack(Device& device, std::uint64_t position) {
+    const auto row = place(device.rows, position);
+    if (row == device.rows.end() || row->position != position || row->pack == 0) return;
+    row->pack = 0;
+    --device.packed;
+  }
   // The footprint of what was there, nothing if it was not.
-  std::optional<std::uint64_t> remove(const DeviceId& id, std::uint64_t position) {
-    auto& device = devices_.at(id);
+  std::optional<std::uint64_t> remove(Device& device, std::uint64_t position) {
     auto& rows = device.rows;
-    const auto row = std::lower_bound(rows.begin(), rows.end(), position,
-                                      [](const Slot& slot, std::uint64_t value) { return slot.position < value; });
+    const auto row = place(rows, position);
     if (row == rows.end() || row->position != position) return std::nullopt;
     const auto footprint = row->footprint;
+    if (row->pack != 0) --device.packed;
     rows.erase(row);
     device.bytes -= footprint;
     --messages_;
@@ -73,6 +91,14 @@ class SpoolIndex {
   }
 
  private:
+  template <class R>
+  static auto place(R& rows, std::uint64_t position) -> decltype(rows.begin()) {
+    // What leaves is the oldest, most of the time.
+    if (!rows.empty() && rows.front().position >= position) return rows.begin();
+    return std::lower_bound(rows.begin(), rows.end(), position,
+                            [](const Slot& slot, std::uint64_t value) { return slot.position < value; });
+  }
+
   std::unordered_map<DeviceId, Device> devices_;
   std::uint64_t messages_ = 0;
   std::uint64_t bytes_ = 0;

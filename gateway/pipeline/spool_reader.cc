@@ -7,6 +7,7 @@
 
 #include "gateway/pipeline/dead_letters.h"
 #include "gateway/pipeline/ledger.h"
+#include "gateway/pipeline/pack_codec.h"
 #include "gateway/pipeline/spool.h"
 #include "gateway/pipeline/spool_file.h"
 #include "gateway/pipeline/spool_schema.h"
@@ -40,6 +41,7 @@ class SpoolReader::Impl {
     while (rows.executeStep()) {
       out.held[names[rows.getColumn(0).getInt64()]].waiting = static_cast<std::uint64_t>(rows.getColumn(1).getInt64());
     }
+    each_packed(db_, [&](const PackedMessage& one) { ++out.held[names[one.device]].waiting; });
     SQLite::Statement dead(db_, "SELECT device, count(*) FROM dead_letter GROUP BY device");
     while (dead.executeStep()) {
       out.held[names[dead.getColumn(0).getInt64()]].dead_lettered =
@@ -57,6 +59,10 @@ class SpoolReader::Impl {
       bytes = static_cast<std::uint64_t>(select.getColumn(1).getInt64());
     };
     sums("SELECT count(*), coalesce(sum(footprint), 0) FROM message", out.waiting, out.waiting_bytes);
+    each_packed(db_, [&out](const PackedMessage& one) {
+      ++out.waiting;
+      out.waiting_bytes += one.footprint;
+    });
     sums("SELECT count(*), coalesce(sum(footprint), 0) FROM dead_letter", out.dead_letters, out.dead_letter_bytes);
     out.cap_bytes = max_bytes_;
     out.room_bytes = Spool::room(max_bytes_);

@@ -31,7 +31,13 @@ bool get(std::string_view& in, std::string& text) {
 }  // namespace
 
 std::string encode_head(const Telemetry& telemetry) {
-  std::string out(1, kVersion);
+  std::string out;
+  append_head(out, telemetry);
+  return out;
+}
+
+void append_head(std::string& out, const Telemetry& telemetry) {
+  out += kVersion;
   put(out, telemetry.content_type);
   put(out, telemetry.content_encoding);
   put(out, telemetry.source_key);
@@ -40,7 +46,6 @@ std::string encode_head(const Telemetry& telemetry) {
     put(out, property.name);
     put(out, property.value);
   }
-  return out;
 }
 
 std::optional<Telemetry> decode_head(const DeviceId& device, std::string_view blob) {

@@ -16,6 +16,7 @@ namespace trunkline {
 // not in version 1), and name and value of each property. Pure.
 // Decoding refuses lengths that do not fit and returns nothing; the body and the source are the row's own columns.
 std::string encode_head(const Telemetry& telemetry);
+void append_head(std::string& blob, const Telemetry& telemetry);
 std::optional<Telemetry> decode_head(const DeviceId& device, std::string_view blob);
 
 // Binds the seven columns that `message` and `dead_letter` have in common: id, device, received, source, footprint,

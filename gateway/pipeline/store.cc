@@ -3,7 +3,6 @@
 
 #include <algorithm>
 #include <iterator>
-#include <span>
 #include <unordered_set>
 #include <utility>
 
@@ -24,6 +23,7 @@ std::uint64_t count(std::int64_t value) {
 // What the next commit writes, within the journal's room.
 struct Store::Chunk {
   std::vector<SpoolArrival> arrivals;
+  std::vector<Queue*> queues;           // of the arrivals
   std::vector<Settlement> settlements;  // of them `from_queue` are the front of settlements_
   std::size_t from_queue = 0;
   std::vector<Removal> removals;  // of them `from_removals` are the front of removals_
@@ -90,48 +90,56 @@ Store::Result Store::process(std::vector<StoreItem>& items, const Moment& now) {
 }
 
 void Store::take(Arrival arrival, SteadyTime now) {
-  const auto device = arrival.message->telemetry.device;
+  auto& queue = this->queue(arrival.message->telemetry.device);
   const auto position = arrival.message->position;
   const bool hurries = arrival.waits || arrival.replaces || options_.commit_delay <= Milliseconds(0);
   const bool passing = arrival.passing;
+  const auto footprint = arrival.message->footprint();
   ++pending_;
-  held_bytes_ += arrival.message->footprint();
-  inflow_.add(arrival.message->footprint(), now);
-  queues_[device].held.push_back({std::move(arrival), {}, {}});
+  held_bytes_ += footprint;
+  inflow_.add(footprint, now);
+  queue.held.push_back({std::move(arrival), {}, {}});
   if (passing) {
-    passing_.push_back({now, device, position});
+    passing_.push_back({now, &queue, position});
   } else if (hurries) {
-    hurry(device, position);
+    hurry(queue, position);
   } else {
-    later_.push_back({now + options_.commit_delay, device, position});
+    later_.push_back({now + options_.commit_delay, &queue, position});
   }
 }
 
 // Whoever waits needs everything older of its device to be safe, too (D-01).
-void Store::hurry(const DeviceId& device, Position through) {
+void Store::hurry(Queue& queue, Position through) {
   if (options_.commit_delay > Milliseconds(0)) {
-    for (auto& held : queues_[device].held) {
+    for (auto& held : queue.held) {
       if (held.arrival.message->position >= through) break;
-      line_up(held);
+      line_up(queue, held);
     }
   }
-  if (auto* held = find(device, through)) line_up(*held);
+  if (auto* held = find(queue, through)) line_up(queue, *held);
 }
 
-void Store::line_up(Held& held) {
+void Store::line_up(Queue& queue, Held& held) {
   if (held.hurried || held.arrival.passing) return;
   held.hurried = true;
-  hurried_.push_back({{}, held.arrival.message->telemetry.device, held.arrival.message->position});
+  hurried_.push_back({{}, &queue, held.arrival.message->position});
 }
 
-Store::Held* Store::find(const DeviceId& device, Position position) {
-  const auto queue = queues_.find(device);
-  if (queue == queues_.end()) return nullptr;
-  auto& all = queue->second.held;
+Store::Held* Store::find(Queue& queue, Position position) {
+  auto& all = queue.held;
+  // The newest or the oldest is asked for, most of the time.
+  if (all.empty()) return nullptr;
+  if (all.back().arrival.message->position == position) return &all.back();
+  if (all.front().arrival.message->position == position) return &all.front();
   const auto held = std::lower_bound(all.begin(), all.end(), position, [](const Held& one, Position value) {
     return one.arrival.message->position < value;
   });
   return held == all.end() || held->arrival.message->position != position ? nullptr : &*held;
+}
+
+Store::Held* Store::find(const DeviceId& device, Position position) {
+  const auto found = queues_.find(device);
+  return found == queues_.end() ? nullptr : find(found->second, position);
 }
 
 void Store::take(Settlement settlement, SteadyTime now) {
@@ -151,7 +159,7 @@ void Store::take(Settlement settlement, SteadyTime now) {
       capacity_.give_back_passing(device, footprint);
       capacity_.occupy(device, footprint);
     }
-    hurry(device, position);
+    hurry(queue(device), position);
     return;
   }
   held->accepted = true;
@@ -160,7 +168,7 @@ void Store::take(Settlement settlement, SteadyTime now) {
   tally.received = tally.accepted = 1;
   never_written_.add();
   book(device, tally, now);
-  answer(device);
+  answer(queue(device));
 }
 
 void Store::take(Repeat repeat, SteadyTime now) {
@@ -175,8 +183,8 @@ void Store::take(Repeat repeat, SteadyTime now) {
 }
 
 // Tells the devices what is safe, oldest first: an acknowledgement vouches for everything older (D-01).
-void Store::answer(const DeviceId& device) {
-  auto& held = queues_.at(device).held;
+void Store::answer(Queue& queue) {
+  auto& held = queue.held;
   while (!held.empty() && (held.front().accepted || held.front().written)) {
     auto done = std::move(held.front());
     held.pop_front();
@@ -185,9 +193,9 @@ void Store::answer(const DeviceId& device) {
     held_bytes_ -= footprint;
     if (done.accepted) {
       if (done.arrival.passing) {
-        capacity_.give_back_passing(device, footprint);
+        capacity_.give_back_passing(queue.device, footprint);
       } else {
-        capacity_.give_back(device, footprint);
+        capacity_.give_back(queue.device, footprint);
       }
     }
     if (done.arrival.done) done.arrival.done(Admission::safe());
@@ -209,8 +217,8 @@ void Store::expire(const Moment& now) {
   removals_.insert(removals_.end(), old.begin(), old.end());
 }
 
-bool Store::add(Chunk& chunk, const DeviceId& device, Position position) {
-  auto* held = find(device, position);
+bool Store::add(Chunk& chunk, Queue& queue, Position position) {
+  auto* held = find(queue, position);
   if (held == nullptr || held->written || held->accepted || held->chosen) return true;
   const auto footprint = held->arrival.message->footprint();
   const auto cost = held->verdict ? 2 * footprint : footprint;
@@ -218,9 +226,10 @@ bool Store::add(Chunk& chunk, const DeviceId& device, Position position) {
   held->chosen = true;
   chunk.bytes += cost;
   chunk.arrivals.push_back({held->arrival.message, held->arrival.replaces});
+  chunk.queues.push_back(&queue);
   chunk.synced = chunk.synced || held->arrival.synced;
   if (held->verdict) chunk.settlements.push_back({held->arrival.message, *held->verdict});
-  if (held->arrival.drops_oldest) make_room(chunk, device);
+  if (held->arrival.drops_oldest) make_room(chunk, queue.device);
   return true;
 }
 
@@ -237,29 +246,30 @@ void Store::make_room(Chunk& chunk, const DeviceId& device) {
 
 // Whose turn to be written has come.
 void Store::choose(SteadyTime now, bool everything) {
-  std::unordered_set<DeviceId> blocked;
+  std::unordered_set<const Queue*> blocked;
   std::erase_if(passing_, [&](const Turn& turn) {
-    auto* held = find(turn.device, turn.position);
+    auto* held = find(*turn.queue, turn.position);
     if (held == nullptr || held->accepted || !held->arrival.passing) return true;
-    if (blocked.contains(turn.device) || !capacity_.settle_in(turn.device, held->arrival.message->footprint())) {
-      blocked.insert(turn.device);
+    if (blocked.contains(turn.queue) || !capacity_.settle_in(turn.queue->device, held->arrival.message->footprint())) {
+      blocked.insert(turn.queue);
       return false;
     }
     held->arrival.passing = false;
-    hurry(turn.device, turn.position);
+    hurry(*turn.queue, turn.position);
     return true;
   });
-  while (!later_.empty() && find(later_.front().device, later_.front().position) == nullptr) later_.pop_front();
+  const auto first = [this] { return find(*later_.front().queue, later_.front().position); };
+  while (!later_.empty() && first() == nullptr) later_.pop_front();
   const bool all = everything || held_bytes_ > options_.held_bytes;
   while (!later_.empty() && (all || later_.front().due <= now)) {
-    if (auto* held = find(later_.front().device, later_.front().position)) line_up(*held);
+    if (auto* held = first()) line_up(*later_.front().queue, *held);
     later_.pop_front();
   }
 }
 
 void Store::fill(Chunk& chunk, SteadyTime now, bool everything) {
   for (const auto& turn : hurried_) {
-    if (!add(chunk, turn.device, turn.position)) break;
+    if (!add(chunk, *turn.queue, turn.position)) break;
     ++chunk.turns;
   }
   // Deletions wait for a commit that happens anyway, if commit_delay lets them: a crash only means that they are sent
@@ -295,8 +305,8 @@ bool Store::commit(Chunk& chunk, const Moment& now) {
                                    chunk.synced || (!commands.empty() && options_.synced)},
                                   now);
   if (!done) {
-    for (const auto& arrival : chunk.arrivals) {
-      if (auto* held = find(arrival.message->telemetry.device, arrival.message->position)) held->chosen = false;
+    for (std::size_t i = 0; i < chunk.arrivals.size(); ++i) {
+      if (auto* held = find(*chunk.queues[i], chunk.arrivals[i].message->position)) held->chosen = false;
     }
     fail(done.error());
     return false;
@@ -319,7 +329,7 @@ void Store::committed(const Chunk& chunk, const Spool::Committed& done) {
   dead_lettered_.add(count(done.booked.dead_lettered));
   expired_.add(count(done.booked.expired));
   dropped_oldest_.add(count(done.booked.dropped_oldest));
-  for (const auto& freed : done.freed) capacity_.give_back(freed.device, freed.footprint);
+  capacity_.give_back(done.freed);
   removed_.insert(removed_.end(), done.removed.begin(), done.removed.end());
   const auto drop_front = [](auto& queue, std::size_t number) {
     queue.erase(queue.begin(), queue.begin() + static_cast<std::ptrdiff_t>(number));
@@ -328,11 +338,12 @@ void Store::committed(const Chunk& chunk, const Spool::Committed& done) {
   if (settlements_.empty()) settle_at_ = kNever;
   drop_front(removals_, chunk.from_removals);
   drop_front(hurried_, chunk.turns);
-  for (const auto& arrival : chunk.arrivals) {
+  for (std::size_t i = 0; i < chunk.arrivals.size(); ++i) {
+    const auto& arrival = chunk.arrivals[i];
     if (arrival.replaces) requeued_.erase(arrival.replaces->value);
-    if (auto* held = find(arrival.message->telemetry.device, arrival.message->position)) held->written = true;
+    if (auto* held = find(*chunk.queues[i], arrival.message->position)) held->written = true;
   }
-  for (const auto& arrival : chunk.arrivals) answer(arrival.message->telemetry.device);
+  for (auto* queue : chunk.queues) answer(*queue);
   for (auto& request : std::exchange(records_, {})) request.done(Recorded{true});
 }
 
@@ -402,72 +413,6 @@ ReadAnswer Store::read(const ReadRequest& request) {
     answer.messages.push_back(held.arrival.message);
   }
   return answer;
-}
-
-Store::Status Store::status() const {
-  return {spool_.depth(), pending_, spool_.devices(), fault_, spool_.set_aside(), spool_.sync_time()};
-}
-
-::trunkline::Result<Books> Store::books(WallTime now) const {
-  auto books = spool_.books();
-  if (books) books->book(day_of(now), booked_);
-  return books;
-}
-
-Kept Store::kept(const Moment& now, std::function<void(const DeadLetter&)> readmit) {
-  Kept out;
-  out.books = [this, now] { return books(now.wall); };
-  out.summary = [this, now] { return summary(now.steady); };
-  out.dead_letters = [this](const DeadLetterQuery& query) { return spool_.dead_letters(query); };
-  out.requeue = [this, readmit = std::move(readmit)](
-                    const std::vector<DeadLetter>& letters) -> ::trunkline::Result<std::uint64_t> {
-    std::uint64_t done = 0;
-    for (const auto& letter : letters) {
-      // Asked for twice, it still goes only once.
-      if (!letter.telemetry || !requeued_.insert(letter.position.value).second) continue;
-      readmit(letter);
-      ++done;
-    }
-    return done;
-  };
-  out.purge = [this, now](const std::vector<DeadLetter>& letters) { return purge(letters, now); };
-  return out;
-}
-
-SpoolSummary Store::summary(SteadyTime now) {
-  const auto depth = spool_.depth();
-  SpoolSummary out;
-  out.waiting = depth.messages;
-  out.waiting_bytes = depth.bytes;
-  out.dead_letters = depth.dead_letters;
-  out.dead_letter_bytes = depth.dead_letter_bytes;
-  out.cap_bytes = options_.max_bytes;
-  out.room_bytes = capacity_.max_bytes();
-  out.disk_bytes = spool_.bytes_on_disk();
-  out.oldest_age = spool_.oldest_age(now);
-  out.sync_time = spool_.sync_time();
-  out.inflow = inflow_.per_second(now);
-  out.fault = fault_;
-  out.set_aside = spool_.set_aside();
-  return out;
-}
-
-::trunkline::Result<std::uint64_t> Store::purge(const std::vector<DeadLetter>& letters, const Moment& now) {
-  std::vector<Position> positions;
-  for (const auto& letter : letters) {
-    if (!requeued_.contains(letter.position.value)) positions.push_back(letter.position);
-  }
-  std::uint64_t purged = 0;
-  const auto most = Spool::batch_count(options_.max_bytes);
-  for (std::size_t at = 0; at < positions.size(); at += most) {
-    const std::span part(positions.data() + at, std::min(most, positions.size() - at));
-    const auto done = spool_.commit({{}, {}, {}, {}, part, nullptr, options_.synced}, now);
-    if (!done) return trunkline::fail(done.error());
-    for (const auto& freed : done->freed) capacity_.give_back(freed.device, freed.footprint);
-    purged += done->freed.size();
-  }
-  purged_.add(purged);
-  return purged;
 }
 
 }  // namespace trunkline

@@ -121,12 +121,14 @@ class Store {
     bool hurried = false;  // in hurried_
     bool chosen = false;   // in the chunk that is being made
   };
+  // Of one device; stays where it is once it is made.
   struct Queue {
-    std::deque<Held> held;  // ascending by position
+    DeviceId device;
+    std::deque<Held> held{};  // ascending by position
   };
   struct Turn {
     SteadyTime due;  // of later_
-    DeviceId device;
+    Queue* queue;
     Position position;
   };
   struct Chunk;
@@ -134,17 +136,22 @@ class Store {
   void take(Arrival arrival, SteadyTime now);
   void take(Settlement settlement, SteadyTime now);
   void take(Repeat repeat, SteadyTime now);
-  void hurry(const DeviceId& device, Position through);
-  void line_up(Held& held);
+  Queue& queue(const DeviceId& device) {
+    const auto found = queues_.find(device);
+    return found != queues_.end() ? found->second : queues_.emplace(device, Queue{device}).first->second;
+  }
+  void hurry(Queue& queue, Position through);
+  void line_up(Queue& queue, Held& held);
+  static Held* find(Queue& queue, Position position);
   Held* find(const DeviceId& device, Position position);
   void choose(SteadyTime now, bool everything);
   void fill(Chunk& chunk, SteadyTime now, bool everything);
-  bool add(Chunk& chunk, const DeviceId& device, Position position);
+  bool add(Chunk& chunk, Queue& queue, Position position);
   void make_room(Chunk& chunk, const DeviceId& device);
   void committed(const Chunk& chunk, const Spool::Committed& done);
   bool commit(Chunk& chunk, const Moment& now);
   bool commit_all(const Moment& now, bool everything = false);
-  void answer(const DeviceId& device);
+  void answer(Queue& queue);
   void book(const DeviceId& device, const Tally& tally, SteadyTime now);
   void expire(const Moment& now);
   void fail(const Error& error);

@@ -2,6 +2,7 @@
 // What happens to the spool's file as a file: older, newer, damaged, locked, not ours.
 #include <sqlite3.h>
 
+#include <algorithm>
 #include <filesystem>
 #include <fstream>
 
@@ -73,6 +74,34 @@ TEST_CASE("a file of version 1 is brought up to date with everything in it", "[D
     REQUIRE(books.total.tally.dead_lettered == 1);
     REQUIRE(books.total.unaccounted() == 0);
     for (const auto& device : books.devices) REQUIRE(device.unaccounted() == 0);
+  }
+}
+
+TEST_CASE("a file of version 2 is brought up to date with everything in it", "[D-02][D-05]") {
+  TemporaryFolder folder;
+  fs::create_directories(folder.path("spool"));
+  fs::copy_file(std::string(TRUNKLINE_FIXTURES) + "/spool-2.db", folder.path("spool/spool.db"));
+  for (int round = 0; round < 2; ++round) {
+    auto opened = Spool::open({.directory = folder.path("spool")});
+    INFO((opened ? "" : opened.error().message));
+    REQUIRE(opened);
+    auto& spool = **opened;
+    REQUIRE(spool.depth().messages == 5);
+    std::vector<MessagePtr> all;
+    for (const auto& device : spool.devices()) {
+      const auto rows = spool.read(device.device, {}, 10, 100'000);
+      REQUIRE(rows);
+      all.insert(all.end(), rows->begin(), rows->end());
+    }
+    const auto last = std::find_if(all.begin(), all.end(),
+                                   [](const MessagePtr& one) { return one->position == Position::make(1, 9); });
+    REQUIRE(last != all.end());
+    REQUIRE((*last)->telemetry.device_time == WallTime(Milliseconds(1'600'000'000'456)));
+    REQUIRE((*last)->telemetry.properties == std::vector<Property>{{"unit", "C"}});
+    const auto books = report(*spool.books(), {}, std::nullopt);
+    REQUIRE(books.total.tally.received == 6);
+    REQUIRE(books.total.tally.duplicates == 3);
+    REQUIRE(books.total.unaccounted() == 0);
   }
 }
 
