@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "adapters/mqtt/caller.h"
 
+#include "adapters/mqtt/tls_probe.h"
+
 namespace trunkline::mqtt {
 
 Caller::Caller(OptionsSource options, const std::vector<Subscription>& topics, bool commands_apart, JobQueue& jobs,
@@ -34,6 +36,10 @@ void Caller::carry_out(const OpenSession& job) {
   const auto options = options_();
   if (!options) {
     session_events_.lost(job.epoch, options.error().message);
+    return;
+  }
+  if (auto tried = probe_tls(*options, [this] { return !jobs_.empty(); }); !tried) {
+    session_events_.lost(job.epoch, tried.error().message);
     return;
   }
   auto session = PahoSession::open(*options, job.epoch, session_events_);

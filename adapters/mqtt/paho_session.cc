@@ -8,7 +8,6 @@
 #include <functional>
 
 #include "gateway/base/encoding.h"
-#include "gateway/base/guarded.h"
 
 namespace trunkline::mqtt {
 
@@ -48,12 +47,11 @@ std::string reason_name(int reason) {
 }
 
 // Paho puts a refused CONNECT's reason into the return code and others' into the reason code.
-std::string failure_text(const ::mqtt::token& token, const std::string& tls_error) {
+std::string failure_text(const ::mqtt::token& token) {
   for (const int reason : {static_cast<int>(token.get_reason_code()), token.get_return_code()}) {
     if (reason >= MQTTREASONCODE_UNSPECIFIED_ERROR && reason < 0x100)
       return "the broker says \"" + reason_name(reason) + "\"";
   }
-  if (!tls_error.empty()) return "TLS: " + tls_error;
   const int code = token.get_return_code();
   const auto* name = ::MQTTAsync_strerror(code);
   return (name != nullptr ? std::string(name) : "failure") + " (" + std::to_string(code) + ")";
@@ -69,8 +67,8 @@ std::string paho_message(const ::mqtt::token& token) {
   return {};
 }
 
-std::string connect_failure(const ::mqtt::token& token, bool tls, bool host_checked, const std::string& tls_error) {
-  if (token.get_return_code() != MQTTASYNC_FAILURE || !tls_error.empty()) return failure_text(token, tls_error);
+std::string connect_failure(const ::mqtt::token& token, bool tls, bool host_checked) {
+  if (token.get_return_code() != MQTTASYNC_FAILURE) return failure_text(token);
   const auto message = paho_message(token);
   if (message == "TCP connect timeout") {
     return "no answer within " + std::to_string(kConnectTimeout.count()) + " s; is it a broker, and is it alive?";
@@ -79,25 +77,11 @@ std::string connect_failure(const ::mqtt::token& token, bool tls, bool host_chec
     return "closed before it answered CONNECT; is it an MQTT broker" +
            std::string(tls ? "?" : " without TLS? (mqtts:// is with TLS)");
   }
-  // Paho does not tell a wrong name in the certificate from a closed port.
+  // Paho does not tell TLS's reasons from a closed port; probe_tls does, where everything is checked.
   const std::string refused = "nobody listens there, or it cannot be reached";
-  return tls && host_checked ? refused + ", or its certificate is for another host" : refused;
-}
-
-// The reason alone of OpenSSL's "thread:error:code:library:function:reason:file:line:", and what to look at.
-std::string tls_reason(std::string_view text) {
-  std::vector<std::string_view> fields;
-  for (std::size_t at = 0; at <= text.size();) {
-    const auto end = std::min(text.find(':', at), text.size());
-    fields.push_back(text.substr(at, end - at));
-    at = end + 1;
-  }
-  const auto error = std::find(fields.begin(), fields.end(), "error");
-  if (fields.end() - error <= 4) return std::string(text);
-  std::string reason(*(error + 4));
-  if (reason == "certificate verify failed")
-    reason += "; it is out of date, or not from an authority in mqtt.ca_file (the system's, if not set)";
-  return reason;
+  if (!tls) return refused;
+  return refused + ", or TLS failed" +
+         (host_checked ? " (its certificate, its host, or ours)" : " (its certificate, or ours)");
 }
 
 // Forwards the answer of one kind of request; the token's user context says which one.
@@ -176,8 +160,7 @@ class PahoSession::Client {
         v311_(options.v311),
         on_connect_([this](const ::mqtt::token& token) { connected(token); },
                     [this, tls = options.tls, host_checked = options.verify_host](const ::mqtt::token& token) {
-                      const auto tls_error = tls_error_.with([](auto& text) { return text; });
-                      events_.lost(epoch_, connect_failure(token, tls, host_checked, tls_error));
+                      events_.lost(epoch_, connect_failure(token, tls, host_checked));
                     }),
         on_subscribe_([this](const ::mqtt::token& token) { events_.subscribed(epoch_, from_context(token), 0); },
                       [this](const ::mqtt::token& token) {
@@ -186,7 +169,7 @@ class PahoSession::Client {
         on_publish_([this](const ::mqtt::token& token) { events_.published(from_context(token)); },
                     [this](const ::mqtt::token& token) {
                       events_.publish_failed(from_context(token), static_cast<unsigned>(token.get_reason_code()),
-                                             failure_text(token, {}));
+                                             failure_text(token));
                     }),
         client_(options.uri, options.client_id,
                 ::mqtt::create_options(options.v311 ? MQTTVERSION_3_1_1 : MQTTVERSION_5)) {
@@ -251,10 +234,7 @@ class PahoSession::Client {
       }
       tls.set_enable_server_cert_auth(options.verify_certificate);
       tls.set_verify(options.verify_host);
-      tls.set_error_handler([this](const std::string& text) {
-        tls_error_.with(
-            [&](std::string& kept) { kept = tls_reason(text.substr(0, text.find_last_not_of("\r\n ") + 1)); });
-      });
+      // No error handler: Paho C++ 1.2.0 keeps its address in options that are gone when it is called.
       out.set_ssl(std::move(tls));
     }
     return out;
@@ -269,7 +249,6 @@ class PahoSession::Client {
   std::uint64_t epoch_;
   SessionEvents& events_;
   bool v311_;
-  Guarded<std::string> tls_error_;
   Listener on_connect_;
   Listener on_subscribe_;
   Listener on_publish_;

@@ -37,6 +37,11 @@ class WaitQueue {
     return true;
   }
 
+  [[nodiscard]] bool empty() {
+    std::lock_guard lock(mutex_);
+    return values_.empty();
+  }
+
   // Owner only: replaces `into` by all that waits, as soon as there is something or at the deadline.
   void take(std::vector<T>& into, SteadyTime deadline) {
     into.clear();
