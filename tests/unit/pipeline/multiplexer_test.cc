@@ -442,21 +442,24 @@ TEST_CASE("a device that goes with every command and comes back waits like any o
     bench.tick();
     come(Presence::reachable);
   };
+  const auto& grants = bench.uplink.grants;
+  REQUIRE(grants.size() == 1);
   lose_one();
-  REQUIRE(bench.uplink.grants.back() == std::pair(slot, 1u));  // once is no habit
+  REQUIRE(grants.size() == 2);  // once is no habit
   lose_one();
-  REQUIRE(bench.uplink.grants.back() == std::pair(slot, 0u));
-  bench.pass(5000ms);
-  REQUIRE(bench.uplink.grants.back() == std::pair(slot, 1u));
+  bench.pass(4'999ms);
+  REQUIRE(grants.size() == 2);
+  bench.pass(1ms);
+  REQUIRE(grants.size() == 3);
   lose_one();
   bench.pass(29'999ms);
-  REQUIRE(bench.uplink.grants.back() == std::pair(slot, 0u));
+  REQUIRE(grants.size() == 3);
   bench.pass(1ms);
-  REQUIRE(bench.uplink.grants.back() == std::pair(slot, 1u));
+  REQUIRE(grants.size() == 4);
   bench.mux.on_command(slot, command("a", 2), {{}, 1, 2});
   bench.mux.command_finished(slot, Outcome::Kind::accepted);
   bench.tick();
-  REQUIRE(bench.uplink.grants.back() == std::pair(slot, 1u));
+  REQUIRE(grants.size() == 5);
 }
 
 TEST_CASE("methods and twins pass through, and callers are forgotten with their connection") {
