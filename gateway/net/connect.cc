@@ -4,6 +4,7 @@
 #include <openssl/err.h>
 #include <openssl/ssl.h>
 #include <openssl/x509v3.h>
+#include <sys/socket.h>
 
 #include <boost/asio/error.hpp>
 #include <boost/asio/ip/address.hpp>
@@ -89,8 +90,9 @@ Error certificate_error(SSL* ssl, long verdict, const std::string& name) {
 class Attempt final : public std::enable_shared_from_this<Attempt> {
  public:
   Attempt(const asio::any_io_executor& executor, Endpoint peer, std::shared_ptr<asio::ssl::context> tls,
-          std::string server_name, std::chrono::milliseconds timeout, ConnectHandler handler)
-      : peer_(std::move(peer)),
+          std::string server_name, std::chrono::milliseconds timeout, ConnectHandler handler, TcpOptions options)
+      : options_(std::move(options)),
+        peer_(std::move(peer)),
         tls_(std::move(tls)),
         server_name_(std::move(server_name)),
         deadline_(steady_clock::now() + timeout),
@@ -143,6 +145,7 @@ class Attempt final : public std::enable_shared_from_this<Attempt> {
     const auto address = addresses_[next_++];
     error_code ignored;
     socket_.close(ignored);
+    if (auto bound = bind(address); !bound) return failed(bound.error());
     // An address that swallows packets must leave time for the others.
     const auto now = steady_clock::now();
     const auto share = (deadline_ - now) / static_cast<int>(addresses_.size() - next_ + 1);
@@ -162,12 +165,30 @@ class Attempt final : public std::enable_shared_from_this<Attempt> {
     });
   }
 
+  // Our side of the connection, where the operator says which.
+  Result<void> bind(const tcp::endpoint& address) {
+    if (options_.bind.empty()) return {};
+    error_code error;
+    socket_.open(address.protocol(), error);
+    const auto own = asio::ip::make_address(options_.bind, error);
+    if (error) {
+      const auto size = static_cast<socklen_t>(options_.bind.size());
+      if (::setsockopt(socket_.native_handle(), SOL_SOCKET, SO_BINDTODEVICE, options_.bind.c_str(), size) == 0)
+        return {};
+      error = error_code(errno, boost::system::system_category());
+    } else {
+      socket_.bind({own, 0}, error);
+    }
+    if (!error) return {};
+    return fail(ErrorCode::unavailable, "cannot use " + options_.bind + ": " + error.message());
+  }
+
   void connected() {
     if (!handler_) return;
     is_connected_ = true;
     address_timer_.cancel();
-    set_tcp_options(socket_);
-    if (!tls_) return finished(tcp_stream(std::move(socket_)));
+    set_tcp_options(socket_, options_);
+    if (!tls_) return finished(tcp_stream(std::move(socket_), options_));
     doing_ = "making the TLS handshake";
     secure_ = std::make_shared<TlsSocket>(std::move(socket_), *tls_);
     const bool server = server_name_.empty();
@@ -220,6 +241,7 @@ class Attempt final : public std::enable_shared_from_this<Attempt> {
     }
   }
 
+  const TcpOptions options_;
   Endpoint peer_;
   std::shared_ptr<asio::ssl::context> tls_;
   std::string server_name_;  // empty: we are the server
@@ -248,28 +270,32 @@ class OwnedAttempt final : public ConnectAttempt {
 }  // namespace
 
 std::unique_ptr<ConnectAttempt> connect_tcp(asio::io_context& io, const Endpoint& peer,
-                                            std::chrono::milliseconds timeout, ConnectHandler handler) {
+                                            std::chrono::milliseconds timeout, ConnectHandler handler,
+                                            const TcpOptions& options) {
   auto attempt =
-      std::make_shared<Attempt>(io.get_executor(), peer, nullptr, std::string(), timeout, std::move(handler));
+      std::make_shared<Attempt>(io.get_executor(), peer, nullptr, std::string(), timeout, std::move(handler), options);
   attempt->connect();
   return std::make_unique<OwnedAttempt>(std::move(attempt));
 }
 
 std::unique_ptr<ConnectAttempt> connect_tls(asio::io_context& io, const Endpoint& peer,
                                             std::shared_ptr<asio::ssl::context> context, const std::string& server_name,
-                                            std::chrono::milliseconds timeout, ConnectHandler handler) {
-  auto attempt = std::make_shared<Attempt>(io.get_executor(), peer, std::move(context),
-                                           server_name.empty() ? peer.host : server_name, timeout, std::move(handler));
+                                            std::chrono::milliseconds timeout, ConnectHandler handler,
+                                            const TcpOptions& options) {
+  auto attempt =
+      std::make_shared<Attempt>(io.get_executor(), peer, std::move(context),
+                                server_name.empty() ? peer.host : server_name, timeout, std::move(handler), options);
   attempt->connect();
   return std::make_unique<OwnedAttempt>(std::move(attempt));
 }
 
 std::unique_ptr<ConnectAttempt> accept_tls(tcp::socket socket, std::shared_ptr<asio::ssl::context> context,
-                                           std::chrono::milliseconds timeout, ConnectHandler handler) {
+                                           std::chrono::milliseconds timeout, ConnectHandler handler,
+                                           const TcpOptions& options) {
   error_code error;
   const auto address = socket.remote_endpoint(error);
   auto attempt = std::make_shared<Attempt>(socket.get_executor(), error ? Endpoint{"unknown", 0} : to_endpoint(address),
-                                           std::move(context), std::string(), timeout, std::move(handler));
+                                           std::move(context), std::string(), timeout, std::move(handler), options);
   attempt->accept(std::move(socket));
   return std::make_unique<OwnedAttempt>(std::move(attempt));
 }

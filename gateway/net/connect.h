@@ -8,8 +8,10 @@
 #include <functional>
 #include <memory>
 #include <string>
+#include <string_view>
 
 #include "gateway/base/result.h"
+#include "gateway/base/secret.h"
 #include "gateway/net/endpoint.h"
 #include "gateway/net/stream.h"
 
@@ -28,6 +30,25 @@ Result<std::shared_ptr<asio::ssl::context>> tls_client_context(const TlsClientOp
 Result<std::shared_ptr<asio::ssl::context>> tls_server_context(const std::string& certificate_file,
                                                                const std::string& key_file);
 
+// The key of a pre-shared identity as it is now; on the handshake's thread, from memory.
+using PskLookup = std::function<Result<Secret>(std::string_view identity)>;
+
+struct TlsServerOptions {
+  std::string certificate_file;  // PEM with its chain; empty: pre-shared keys only
+  std::string key_file;
+  std::string ca_file;  // if set, a client without a certificate from there is refused (but one with a key)
+  PskLookup psk{};      // if set, clients may come with a pre-shared key
+};
+Result<std::shared_ptr<asio::ssl::context>> tls_server_context(TlsServerOptions options);
+
+// How a connection is made and kept.
+struct TcpOptions {
+  // A path is dead when the peer acknowledges neither bytes nor keepalives for about so long. 0: 30 s for bytes, and an
+  // idle path is asked after 30 s and dead 30 s later.
+  std::chrono::milliseconds dead_after{0};
+  std::string bind{};  // dialling: our own address, or the name of an interface
+};
+
 // One attempt to reach a peer. Destroying it cancels the attempt and the handler is not called.
 class ConnectAttempt {
  public:
@@ -40,17 +61,20 @@ using ConnectHandler = std::function<void(Result<std::unique_ptr<Stream>>)>;
 // within `timeout`. The handler is called at most once, on the io_context's thread, never from within this call. TCP
 // keepalive, TCP_NODELAY and TCP_USER_TIMEOUT are set.
 std::unique_ptr<ConnectAttempt> connect_tcp(asio::io_context& io, const Endpoint& peer,
-                                            std::chrono::milliseconds timeout, ConnectHandler handler);
+                                            std::chrono::milliseconds timeout, ConnectHandler handler,
+                                            const TcpOptions& options = {});
 std::unique_ptr<ConnectAttempt> connect_tls(asio::io_context& io, const Endpoint& peer,
                                             std::shared_ptr<asio::ssl::context> context, const std::string& server_name,
-                                            std::chrono::milliseconds timeout, ConnectHandler handler);
+                                            std::chrono::milliseconds timeout, ConnectHandler handler,
+                                            const TcpOptions& options = {});
 
 // Wraps an accepted socket.
-std::unique_ptr<Stream> tcp_stream(asio::ip::tcp::socket socket);
+std::unique_ptr<Stream> tcp_stream(asio::ip::tcp::socket socket, const TcpOptions& options = {});
 
 // Server side of a TLS handshake on an accepted socket; the same rules as connect_tls.
 std::unique_ptr<ConnectAttempt> accept_tls(asio::ip::tcp::socket socket, std::shared_ptr<asio::ssl::context> context,
-                                           std::chrono::milliseconds timeout, ConnectHandler handler);
+                                           std::chrono::milliseconds timeout, ConnectHandler handler,
+                                           const TcpOptions& options = {});
 
 // Accepts TCP connections until destroyed. `local` shows the port that was chosen for port 0. An accept that fails for
 // lack of descriptors is tried again after 100 ms.

@@ -7,6 +7,7 @@
 #include <boost/asio/ssl/stream.hpp>
 #include <memory>
 
+#include "gateway/net/connect.h"
 #include "gateway/net/endpoint.h"
 #include "gateway/net/stream.h"
 
@@ -17,7 +18,10 @@ namespace trunkline::net {
 using TlsSocket = asio::ssl::stream<asio::ip::tcp::socket>;
 
 // Keepalive, no delay, and a limit on unacknowledged bytes, so that a dead path is found without traffic of ours.
-void set_tcp_options(asio::ip::tcp::socket& socket);
+void set_tcp_options(asio::ip::tcp::socket& socket, const TcpOptions& options);
+
+// What tls.cc learned in the handshake.
+std::string peer_identity(SSL* ssl);
 
 std::unique_ptr<Stream> tls_stream(std::shared_ptr<TlsSocket> socket);
 

@@ -4,6 +4,7 @@
 #include <netinet/tcp.h>
 #include <sys/socket.h>
 
+#include <algorithm>
 #include <boost/asio/ssl/error.hpp>
 #include <boost/asio/write.hpp>
 
@@ -16,12 +17,6 @@ namespace {
 
 using asio::ip::tcp;
 
-// Bytes that nobody acknowledged for this long mean a dead path.
-constexpr int kUserTimeoutMilliseconds = 30'000;
-constexpr int kKeepaliveIdleSeconds = 30;
-constexpr int kKeepaliveIntervalSeconds = 10;
-constexpr int kKeepaliveCount = 3;
-
 std::string peer_text(const tcp::socket& socket) {
   error_code error;
   const auto address = socket.remote_endpoint(error);
@@ -33,6 +28,13 @@ tcp::socket& raw(tcp::socket& socket) {
 }
 tcp::socket& raw(TlsSocket& socket) {
   return socket.next_layer();
+}
+
+std::string identity_of(tcp::socket& /*socket*/) {
+  return {};
+}
+std::string identity_of(TlsSocket& socket) {
+  return peer_identity(socket.native_handle());
 }
 
 // Peers often close TLS without close_notify; AMQP and our other protocols frame their messages, so nothing is lost by
@@ -69,6 +71,7 @@ class SocketStream final : public Stream {
   }
   asio::any_io_executor executor() override { return socket_->get_executor(); }
   std::string peer() const override { return peer_; }
+  std::string identity() const override { return identity_of(*socket_); }
 
  private:
   void shut() {
@@ -82,26 +85,32 @@ class SocketStream final : public Stream {
 
 }  // namespace
 
-void set_tcp_options(tcp::socket& socket) {
+void set_tcp_options(tcp::socket& socket, const TcpOptions& options) {
   // A socket that refuses one of these still works; the protocol's own timers find a dead peer, only later.
   const int handle = socket.native_handle();
   const auto set = [handle](int level, int name, int value) {
     ::setsockopt(handle, level, name, &value, sizeof value);
   };
+  // Half of the time until the first probe, the other half for the others. Linux counts keepalive in seconds.
+  constexpr int kProbes = 3;
+  const auto dead_after = static_cast<int>(options.dead_after.count());
+  const int idle = dead_after == 0 ? 30 : std::max(1, dead_after / 2000);
+  const int interval = dead_after == 0 ? 10 : std::max(1, dead_after / 2000 / kProbes);
   set(SOL_SOCKET, SO_KEEPALIVE, 1);
-  set(IPPROTO_TCP, TCP_KEEPIDLE, kKeepaliveIdleSeconds);
-  set(IPPROTO_TCP, TCP_KEEPINTVL, kKeepaliveIntervalSeconds);
-  set(IPPROTO_TCP, TCP_KEEPCNT, kKeepaliveCount);
+  set(IPPROTO_TCP, TCP_KEEPIDLE, idle);
+  set(IPPROTO_TCP, TCP_KEEPINTVL, interval);
+  set(IPPROTO_TCP, TCP_KEEPCNT, kProbes);
   set(IPPROTO_TCP, TCP_NODELAY, 1);
-  set(IPPROTO_TCP, TCP_USER_TIMEOUT, kUserTimeoutMilliseconds);
+  // RFC 5482: bytes that nobody acknowledged for so long mean a dead path.
+  set(IPPROTO_TCP, TCP_USER_TIMEOUT, dead_after == 0 ? 30'000 : dead_after);
 }
 
 Endpoint to_endpoint(const tcp::endpoint& address) {
   return Endpoint{address.address().to_string(), address.port()};
 }
 
-std::unique_ptr<Stream> tcp_stream(tcp::socket socket) {
-  set_tcp_options(socket);
+std::unique_ptr<Stream> tcp_stream(tcp::socket socket, const TcpOptions& options) {
+  set_tcp_options(socket, options);
   return std::make_unique<SocketStream<tcp::socket>>(std::make_shared<tcp::socket>(std::move(socket)));
 }
 

@@ -32,6 +32,9 @@ class Stream {
   virtual void reset() = 0;                                                  // closes with a TCP RST
   [[nodiscard]] virtual asio::any_io_executor executor() = 0;
   [[nodiscard]] virtual std::string peer() const = 0;  // "127.0.0.1:5671"
+  // Who the handshake proved the peer to be: the common name of its certificate, or the identity of its pre-shared key.
+  // Empty if it proved nothing.
+  [[nodiscard]] virtual std::string identity() const { return {}; }
 };
 
 }  // namespace trunkline::net

@@ -2,7 +2,10 @@
 #include <openssl/err.h>
 #include <openssl/ssl.h>
 
+#include <algorithm>
+
 #include "gateway/net/connect.h"
+#include "gateway/net/socket_stream.h"
 
 namespace trunkline::net {
 
@@ -44,14 +47,85 @@ Result<std::shared_ptr<Context>> tls_client_context(const TlsClientOptions& opti
   }
 }
 
+namespace {
+
+// Each context carries its lookup; each connection the identity whose key it proved.
+int psk_lookup_index() {
+  static const int index =
+      SSL_CTX_get_ex_new_index(0, nullptr, nullptr, nullptr,
+                               [](void* /*parent*/, void* held, CRYPTO_EX_DATA* /*data*/, int /*index*/, long /*argl*/,
+                                  void* /*argp*/) { delete static_cast<PskLookup*>(held); });
+  return index;
+}
+int psk_identity_index() {
+  static const int index =
+      SSL_get_ex_new_index(0, nullptr, nullptr, nullptr,
+                           [](void* /*parent*/, void* held, CRYPTO_EX_DATA* /*data*/, int /*index*/, long /*argl*/,
+                              void* /*argp*/) { delete static_cast<std::string*>(held); });
+  return index;
+}
+
+// RFC 4279 and, by OpenSSL's own translation, RFC 8446 section 4.2.11. 0 refuses the handshake.
+unsigned give_psk(SSL* ssl, const char* identity, unsigned char* out, unsigned most) {
+  const auto* lookup = static_cast<PskLookup*>(SSL_CTX_get_ex_data(SSL_get_SSL_CTX(ssl), psk_lookup_index()));
+  if (lookup == nullptr || identity == nullptr) return 0;
+  const auto key = (*lookup)(identity);
+  if (!key || key->reveal().size() > most || key->reveal().empty()) return 0;
+  std::copy(key->reveal().begin(), key->reveal().end(), out);
+  delete static_cast<std::string*>(SSL_get_ex_data(ssl, psk_identity_index()));
+  SSL_set_ex_data(ssl, psk_identity_index(), new std::string(identity));
+  return static_cast<unsigned>(key->reveal().size());
+}
+
+}  // namespace
+
+std::string peer_identity(SSL* ssl) {
+  if (const auto* proved = static_cast<std::string*>(SSL_get_ex_data(ssl, psk_identity_index()))) return *proved;
+  auto* certificate = SSL_get1_peer_certificate(ssl);
+  if (certificate == nullptr) return {};
+  std::string out;
+  if (SSL_get_verify_result(ssl) == X509_V_OK) {
+    auto* subject = X509_get_subject_name(certificate);
+    const int at = X509_NAME_get_index_by_NID(subject, NID_commonName, -1);
+    unsigned char* text = nullptr;
+    const int size =
+        at < 0 ? -1 : ASN1_STRING_to_UTF8(&text, X509_NAME_ENTRY_get_data(X509_NAME_get_entry(subject, at)));
+    if (size > 0) out.assign(text, text + size);
+    OPENSSL_free(text);
+  }
+  X509_free(certificate);
+  return out;
+}
+
 Result<std::shared_ptr<Context>> tls_server_context(const std::string& certificate_file, const std::string& key_file) {
+  return tls_server_context(TlsServerOptions{certificate_file, key_file, {}, {}});
+}
+
+Result<std::shared_ptr<Context>> tls_server_context(TlsServerOptions options) {
   try {
     auto context = modern_context(Context::tls_server);
+    auto* handle = context->native_handle();
     error_code error;
-    context->use_certificate_chain_file(certificate_file, error);
-    if (error) return file_error(certificate_file, error);
-    context->use_private_key_file(key_file, Context::pem, error);
-    if (error) return file_error(key_file, error);
+    if (!options.certificate_file.empty()) {
+      context->use_certificate_chain_file(options.certificate_file, error);
+      if (error) return file_error(options.certificate_file, error);
+      context->use_private_key_file(options.key_file, Context::pem, error);
+      if (error) return file_error(options.key_file, error);
+    }
+    if (!options.ca_file.empty()) {
+      context->load_verify_file(options.ca_file, error);
+      if (error) return file_error(options.ca_file, error);
+      // In a handshake by key OpenSSL asks for no certificate, whatever this says.
+      context->set_verify_mode(asio::ssl::verify_peer | asio::ssl::verify_fail_if_no_peer_cert);
+    }
+    // Each handshake proves its device anew.
+    SSL_CTX_set_session_cache_mode(handle, SSL_SESS_CACHE_OFF);
+    SSL_CTX_set_num_tickets(handle, 0);
+    SSL_CTX_set_options(handle, SSL_OP_NO_TICKET);
+    if (options.psk) {
+      SSL_CTX_set_ex_data(handle, psk_lookup_index(), new PskLookup(std::move(options.psk)));
+      SSL_CTX_set_psk_server_callback(handle, give_psk);
+    }
     return context;
   } catch (const std::exception& e) {
     return fail(ErrorCode::internal, std::string("TLS: ") + e.what());
