@@ -5,6 +5,7 @@
 #include <array>
 #include <chrono>
 #include <unordered_map>
+#include <unordered_set>
 
 #include "config/main_file.h"
 #include "config/suggest.h"
@@ -337,6 +338,8 @@ void check_overlaps(const std::vector<DeviceDraft>& drafts, std::vector<Problem>
 void check_devices(const std::vector<DeviceDraft>& drafts, References main, std::vector<Problem>& problems,
                    std::vector<Problem>& warnings) {
   check_overlaps(drafts, warnings);
+  check_tcp_lines(drafts, problems);
+  std::unordered_set<std::string> shared;
   std::unordered_map<std::string, const Claim*> taken;
   std::unordered_multimap<std::uint16_t, std::pair<ListenAddress, SourcePlace>> listeners;
   if (main != nullptr && main->status_listen) {
@@ -350,6 +353,9 @@ void check_devices(const std::vector<DeviceDraft>& drafts, References main, std:
           {claim.place, claim.what + " is used already at " + place_text(found->second->place) + "; " + claim.advice});
     }
     if (!draft.listener) continue;
+    // The first one of those who share it stands for all.
+    const bool shares = draft.map.tcp->line.identify.by != TcpIdentify::By::sole;
+    if (shares && !shared.insert(draft.map.tcp->listen).second) continue;
     const auto [from, to] = listeners.equal_range(draft.listener->port);
     const auto other =
         std::find_if(from, to, [&](const auto& entry) { return entry.second.first.clashes(*draft.listener); });

@@ -73,6 +73,9 @@ void read_tcp_map(const Entry& entry, const TableReader& device, Findings& findi
 void check_devices(const std::vector<DeviceDraft>& drafts, References main, std::vector<Problem>& problems,
                    std::vector<Problem>& warnings);
 
+// Devices that share a listener or a dialled line: what is theirs together must be equal.
+void check_tcp_lines(const std::vector<DeviceDraft>& drafts, std::vector<Problem>& problems);
+
 // `map = { … }`: how its payloads become what goes up.
 std::shared_ptr<const PayloadMap> read_payload_map(TableReader& device);
 // `format` and `assume_utc` of a table that says where a device's time is.

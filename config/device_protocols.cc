@@ -2,7 +2,6 @@
 #include <algorithm>
 
 #include "config/device_file.h"
-#include "config/framing.h"
 #include "config/suggest.h"
 #include "gateway/base/encoding.h"
 #include "gateway/mapping/template.h"
@@ -60,78 +59,6 @@ std::optional<Address> read_address(TableReader& reader, std::string_view key, c
   }
   return Address{std::move(value), reader.findings().place(found->mark), draft.named || !parsed->has("device")};
 }
-
-std::optional<Template> checked_template(TableReader& reader, std::string_view key, const Found<std::string>& text,
-                                         std::initializer_list<std::string_view> names = {"payload", "id", "device"}) {
-  auto parsed = Template::parse(text.value, names);
-  if (!parsed) {
-    reader.findings().problem(text.mark, reader.name_of(key) + ": " + parsed.error().message);
-    return std::nullopt;
-  }
-  return *parsed;
-}
-
-void read_tcp_command(TableReader& reader, TcpMap& tcp) {
-  const auto* entry = reader.table("command");
-  if (entry == nullptr) return;
-  TableReader command(*entry->value.table(), entry->value.mark, "tcp.command", reader.findings());
-  TcpCommand out;
-  constexpr std::size_t kMax = 4096;
-  if (command.require("send") != nullptr) {
-    if (auto send = read_bytes(command, "send", kMax); send && checked_template(command, "send", *send)) {
-      out.send = send->value;
-    }
-  }
-  if (auto reply = read_bytes(command, "reply", kMax)) {
-    out.reply = reply->value;
-    const auto parsed = checked_template(command, "reply", *reply);
-    if (parsed && parsed->fill({}).empty() && !parsed->has("id")) {
-      command.findings().problem(reply->mark,
-                                 "tcp.command.reply would take every line for a reply; add a word that only replies "
-                                 "have, or {id}");
-    }
-    const bool lines = tcp.framing.kind == FramingKind::line && !tcp.framing.end.empty();
-    if (lines && reply->value.find(tcp.framing.end) != std::string::npos) {
-      command.findings().problem(reply->mark,
-                                 "tcp.command.reply has the end of a line in it; a reply is one line, "
-                                 "without its end");
-    }
-  }
-  command.finish();
-  tcp.command = std::move(out);
-}
-
-// A method or desired properties: what is sent, and the line that answers.
-std::optional<TcpCommand> read_tcp_call(TableReader& reader, std::string_view key, bool needs_reply,
-                                        std::initializer_list<std::string_view> sent,
-                                        std::initializer_list<std::string_view> said) {
-  const auto* entry = reader.table(key);
-  if (entry == nullptr) return std::nullopt;
-  TableReader call(*entry->value.table(), entry->value.mark, reader.name_of(key), reader.findings());
-  TcpCommand out;
-  constexpr std::size_t kMax = 4096;
-  if (call.require("send") != nullptr) {
-    if (auto send = read_bytes(call, "send", kMax); send && checked_template(call, "send", *send, sent)) {
-      out.send = send->value;
-    }
-  }
-  if (needs_reply) (void)call.require("reply");
-  if (auto reply = read_bytes(call, "reply", kMax)) {
-    out.reply = reply->value;
-    const auto parsed = checked_template(call, "reply", *reply, said);
-    if (parsed && parsed->fill({}).empty() && !parsed->has("id")) {
-      call.findings().problem(reply->mark, call.name_of("reply") +
-                                               " would take every line for a reply; add a word that only replies "
-                                               "have, or {id}");
-    }
-  }
-  call.finish();
-  return out;
-}
-
-}  // namespace
-
-namespace {
 
 // Why `identity` cannot be one (RFC 4279 section 5.1; OpenSSL ends it at U+0000), or nothing.
 std::string identity_fault(std::string_view identity) {
@@ -317,42 +244,6 @@ void read_coap_map(const Entry& entry, const TableReader& device, References mai
   }
   check_coap_calls(reader, coap);
   reader.not_yet({"durability"});
-  reader.finish();
-}
-
-void read_tcp_map(const Entry& entry, const TableReader& device, Findings& findings, DeviceDraft& draft) {
-  TableReader reader(*entry.value.table(), entry.value.mark, device.name_of("tcp"), findings);
-  auto& tcp = draft.map.tcp.emplace();
-  if (reader.find("connect") == nullptr || reader.find("listen") != nullptr) {
-    if (auto listen = reader.required_text("listen")) {
-      draft.listener = ListenAddress::parse(listen->value);
-      draft.listener_place = findings.place(listen->mark);
-      if (!draft.listener || draft.listener->port == 0) {
-        findings.problem(listen->mark, "tcp.listen is " + quoted(listen->value) +
-                                           "; write an IP address and a port, such as \"0.0.0.0:4001\"");
-        draft.listener.reset();
-      } else {
-        tcp.listen = draft.listener->text();
-      }
-    }
-  }
-  if (const auto* framing = reader.table("framing")) read_framing(*framing, findings, tcp.framing);
-  if (auto ack = read_bytes(reader, "ack", 4096)) tcp.ack = ack->value;
-  read_tcp_command(reader, tcp);
-  tcp.method =
-      read_tcp_call(reader, "method", true, {"payload", "id", "name", "device"}, {"payload", "id", "status", "device"});
-  tcp.desired = read_tcp_call(reader, "desired", false, {"payload", "id", "version", "device"},
-                              {"payload", "id", "version", "device"});
-  if (auto reported = read_bytes(reader, "reported", 4096)) {
-    const auto parsed = checked_template(reader, "reported", *reported, {"payload", "device"});
-    if (parsed && (!parsed->has("payload") || parsed->fill({}).empty())) {
-      reader.findings().problem(reported->mark,
-                                "tcp.reported needs {payload}, and a word that only such lines have, such as "
-                                "\"STATE {payload}\"");
-    }
-    tcp.reported = std::move(reported->value);
-  }
-  reader.not_yet({"connect", "identify", "durability"});
   reader.finish();
 }
 

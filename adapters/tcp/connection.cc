@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "adapters/tcp/connection.h"
 
+#include <algorithm>
 #include <boost/asio/error.hpp>
 #include <utility>
 
@@ -21,12 +22,12 @@ void clear(std::string& text) {
 }  // namespace
 
 Connection::Connection(Owner& owner, std::unique_ptr<net::Stream> stream, const Framing& framing, std::uint64_t number)
-    : owner_(&owner), stream_(std::move(stream)), frames_(framing), number_(number) {}
+    : owner_(&owner), stream_(std::move(stream)), frames_(std::make_unique<FrameReader>(framing)), number_(number) {}
 
 void Connection::read() {
   if (reading_ || read_ended_ || owner_ == nullptr) return;
   reading_ = true;
-  const auto space = frames_.space();
+  const auto space = frames_->space();
   stream_->async_read_some(net::asio::buffer(space.data(), space.size()),
                            [self = shared_from_this()](net::error_code error, std::size_t count) {
                              self->reading_ = false;
@@ -37,7 +38,7 @@ void Connection::read() {
                              } else if (error) {
                                self->owner_->on_failed(*self, error.message());
                              } else {
-                               self->frames_.commit(count);
+                               self->frames_->commit(count);
                                self->owner_->on_bytes(*self);
                              }
                            });
@@ -49,10 +50,17 @@ void Connection::write(std::string_view text, std::optional<std::uint64_t> comma
   flush();
 }
 
-void Connection::write_repeated(std::string_view text, std::size_t times) {
-  next_.reserve(next_.size() + text.size() * times);
-  for (std::size_t i = 0; i < times; ++i) next_ += text;
-  flush();
+void Connection::reframe(const Framing& framing) {
+  const auto rest = frames_->rest();
+  auto fresh = std::make_unique<FrameReader>(framing);
+  for (auto left = rest; !left.empty();) {
+    const auto space = fresh->space();
+    const auto count = std::min(space.size(), left.size());
+    std::copy_n(left.begin(), count, space.begin());
+    fresh->commit(count);
+    left.remove_prefix(count);
+  }
+  frames_ = std::move(fresh);
 }
 
 void Connection::flush() {
@@ -73,9 +81,13 @@ void Connection::flush() {
                        });
 }
 
-void Connection::close() {
+void Connection::close(bool reset) {
   owner_ = nullptr;
-  stream_->close();
+  if (reset) {
+    stream_->reset();
+  } else {
+    stream_->close();
+  }
 }
 
 }  // namespace trunkline::tcp

@@ -14,8 +14,8 @@
 
 namespace trunkline::tcp {
 
-// One accepted connection: reads into its frames when asked, gathers what is to be written into as few writes as
-// possible. Owned by the device and by its outstanding operations, whose buffers it holds; the loop's thread only.
+// One established connection: reads into its frames when asked, gathers what is to be written into as few writes as
+// possible. Owned by its line and by its outstanding operations, whose buffers it holds; the loop's thread only.
 // After close() the owner hears no more of it.
 class Connection final : public std::enable_shared_from_this<Connection> {
  public:
@@ -33,25 +33,28 @@ class Connection final : public std::enable_shared_from_this<Connection> {
 
   [[nodiscard]] std::uint64_t number() const { return number_; }
   [[nodiscard]] std::string peer() const { return stream_->peer(); }
-  [[nodiscard]] FrameReader& frames() { return frames_; }
+  [[nodiscard]] std::string identity() const { return stream_->identity(); }
+  [[nodiscard]] FrameReader& frames() { return *frames_; }
+  // From the next byte on; `framing` outlives the connection.
+  void reframe(const Framing& framing);
 
   // Asks for more bytes; does nothing while it is asking or the peer has ended.
   void read();
   // Appends and writes. The text counts in queued() until the kernel has taken it.
   void write(std::string_view text, std::optional<std::uint64_t> command = std::nullopt);
-  void write_repeated(std::string_view text, std::size_t times);
   [[nodiscard]] std::size_t queued() const { return next_.size() + writing_.size(); }
   [[nodiscard]] bool reading() const { return reading_; }
   [[nodiscard]] bool read_ended() const { return read_ended_; }
 
-  void close();
+  // reset: the peer is told at once, even if it no longer listens to us.
+  void close(bool reset = false);
 
  private:
   void flush();
 
   Owner* owner_;
   std::unique_ptr<net::Stream> stream_;
-  FrameReader frames_;
+  std::unique_ptr<FrameReader> frames_;
   std::uint64_t number_;
   bool reading_ = false;
   bool read_ended_ = false;

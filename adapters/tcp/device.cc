@@ -5,14 +5,13 @@
 #include <boost/asio/error.hpp>
 #include <utility>
 
+#include "adapters/tcp/line.h"
+#include "adapters/tcp/port.h"
 #include "gateway/base/log.h"
 
 namespace trunkline::tcp {
 
 namespace {
-
-// What waits for a peer that does not read. Beyond it commands are released and no line is read.
-constexpr std::size_t kMaxQueued = 256 * 1024;
 
 std::string_view default_content_type(FramingKind kind) {
   switch (kind) {
@@ -30,26 +29,15 @@ std::string_view default_content_type(FramingKind kind) {
   }
 }
 
-std::uint64_t grown(std::uint64_t now, std::uint64_t before) {
-  return now - before;
+// Sequences come round again, so a repeat is the same sequence with the same bytes (FNV-1a).
+std::string source_key(std::string_view sequence, std::string_view body) {
+  if (sequence.empty()) return {};
+  std::uint64_t hash = 14'695'981'039'346'656'037ULL;
+  for (const char c : body) hash = (hash ^ static_cast<unsigned char>(c)) * 1'099'511'628'211ULL;
+  return std::string(sequence) + '/' + std::to_string(hash);
 }
 
 }  // namespace
-
-Counters::Counters(Metrics& metrics)
-    : connections(metrics.metric("tcp_connections", "TCP devices that are connected")),
-      lines(metrics.metric("tcp_lines_total", "Lines received as telemetry")),
-      overlong(metrics.metric("tcp_overlong_lines_total", "Lines dropped because they exceed framing.max")),
-      refused(metrics.metric("tcp_refused_total", "Lines that intake refused")),
-      throttled(metrics.metric("tcp_throttled_total", "Times a line was put off because intake was full")),
-      acknowledged(metrics.metric("tcp_acknowledged_total", "Lines acknowledged to their device")),
-      cut_off(
-          metrics.metric("tcp_cut_off_lines_total", "Lines whose end mark never came because the connection ended")),
-      noise(metrics.metric("tcp_noise_bytes_total", "Bytes that belonged to no frame")),
-      check_failed(metrics.metric("tcp_check_failed_total", "Frames whose check was wrong, dropped or not")),
-      malformed(metrics.metric("tcp_malformed_frames_total", "Frames that their framing forbids")),
-      timeouts(metrics.metric("tcp_frame_timeouts_total", "Unfinished frames ended by silence")),
-      stray_replies(metrics.metric("tcp_stray_replies_total", "Reply lines that answered no waiting command")) {}
 
 Result<std::unique_ptr<Device>> Device::make(Loop& loop, const DeviceMap& map, std::size_t index) {
   std::optional<CommandLane> lane;
@@ -58,6 +46,7 @@ Result<std::unique_ptr<Device>> Device::make(Loop& loop, const DeviceMap& map, s
     auto made = CommandLane::make(map);
     if (!made) return fail(made.error().in(map.id.text()));
     lane = std::move(*made);
+    if (map.tcp->line.release.count() > 0) lane->wait_for_connection();
   }
   return std::unique_ptr<Device>(new Device(loop, map, index, std::move(lane)));
 }
@@ -65,67 +54,77 @@ Result<std::unique_ptr<Device>> Device::make(Loop& loop, const DeviceMap& map, s
 Device::Device(Loop& loop, const DeviceMap& map, std::size_t index, std::optional<CommandLane> lane)
     : loop_(loop), map_(map), index_(index), lane_(std::move(lane)), timer_(loop.inbox->io) {}
 
-Result<void> Device::listen() {
-  const auto local = net::Endpoint::parse(map_.tcp->listen);
-  if (!local) return fail(local.error().in(map_.id.text() + ": tcp.listen"));
-  auto listener = net::Listener::open(loop_.inbox->io, *local,
-                                      [this](net::asio::ip::tcp::socket socket) { accept(std::move(socket)); });
-  if (!listener) return fail(listener.error().in(map_.id.text()));
-  listener_ = std::move(*listener);
-  return {};
+void Device::join(Port& port) {
+  port_ = &port;
 }
 
-void Device::accept(net::asio::ip::tcp::socket socket) {
-  if (loop_.stopping) return;
-  // A device that lost its connection without an end may come back before we notice: the newest one is the device.
-  if (connection_) drop_connection("device_connection_replaced", "a newer connection came");
-  connection_ =
-      std::make_shared<Connection>(*this, net::tcp_stream(std::move(socket)), map_.tcp->framing, ++last_connection_);
-  seen_ = {};
-  loop_.counters.connections.set(++loop_.connected);
+void Device::attach(std::shared_ptr<Line> line) {
+  line_ = std::move(line);
   if (const auto suppressed = connect_log_.allow(loop_.clock.steady())) {
-    log::info(
-        "device_connected",
-        {{"adapter", "tcp"}, {"device", map_.id.text()}, {"peer", connection_->peer()}, {"suppressed", *suppressed}});
+    log::info("device_connected",
+              {{"adapter", "tcp"}, {"device", map_.id.text()}, {"peer", line_->peer()}, {"suppressed", *suppressed}});
   }
   if (lane_) lane_->on_connected(loop_.clock.steady());
-  set_presence(Presence::reachable);
-  read_lines();
+  reachable(Presence::reachable);
 }
 
-void Device::on_bytes(Connection& /*connection*/) {
-  loop_.status.with([&](auto& status) { status[index_].last_heard = loop_.clock.wall(); });
-  if (map_.tcp->framing.timeout.count() > 0) heard_ = loop_.clock.steady();
-  read_lines();
+void Device::detach(std::string_view why) {
+  if (!line_) return;
+  if (const auto suppressed = disconnect_log_.allow(loop_.clock.steady())) {
+    log::info("device_disconnected", {{"adapter", "tcp"},
+                                      {"device", map_.id.text()},
+                                      {"peer", line_->peer()},
+                                      {"reason", why},
+                                      {"suppressed", *suppressed}});
+  }
+  line_.reset();
+  if (lane_) lane_->on_disconnected(why);
+  // A line that is dialled when there is something to send has its device within reach without a connection.
+  reachable(map_.tcp->line.release.count() > 0 && !loop_.stopping ? Presence::reachable : Presence::away);
   arm();
 }
 
-void Device::read_lines() {
-  if (!connection_) return;
-  // A reply or a refusal may close the connection that is being read.
-  const auto connection = connection_;
-  bool drained = false;
-  while (connection == connection_ && !loop_.stopping && queue_.wants_lines() && connection->queued() < kMaxQueued) {
-    const auto frame = connection->frames().next();
-    if (!frame) {
-      drained = true;
-      break;
-    }
-    if (!frame->body.empty()) take_frame(*frame);
-  }
-  if (connection != connection_) return;
-  count_drops();
-  if (drained) connection->read();
-  finish_half_closed();
-  send_commands();
+void Device::reachable(Presence presence) {
+  presence_ = presence;
+  set_status();
+  loop_.ingress->presence(map_.id, presence);
 }
 
-void Device::take_frame(const FrameReader::Frame& frame) {
-  if (lane_ && lane_->on_line(frame.body, loop_.clock.steady())) return;
-  if (const auto patch = lane_ ? lane_->report(frame.body) : std::nullopt) return take_report(*patch);
+void Device::set_status() {
+  loop_.status.with([&](auto& status) {
+    status[index_].presence = presence_;
+    status[index_].peer = line_ ? line_->peer() : std::string();
+  });
+}
+
+void Device::take(Line& line, const FrameReader::Frame& frame, std::uint64_t tag, std::string_view sequence) {
+  loop_.status.with([&](auto& status) { status[index_].last_heard = loop_.clock.wall(); });
+  if (lane_ && lane_->on_line(frame.body, loop_.clock.steady())) {
+    count_replies();
+    line.settled(tag, LineQueue::End::refused);  // replies are not acknowledged
+    return;
+  }
+  if (const auto patch = lane_ ? lane_->report(frame.body) : std::nullopt) {
+    take_report(*patch);
+    line.settled(tag, LineQueue::End::refused);  // nor are reports
+    return;
+  }
+  if (lane_) lane_->on_telemetry();
   loop_.counters.lines.add();
-  if (queue_.unanswered(connection_->number())) pipelines_ = connection_->number();
-  offer(queue_.push(frame.body, connection_->number(), frame.flagged), frame.body, frame.flagged);
+  if (queue_.full()) {
+    // On a shared line only: a line of one device is not read then (D-06).
+    loop_.counters.refused.add();
+    line.settled(tag, LineQueue::End::refused);
+    return;
+  }
+  auto key = source_key(sequence, frame.body);
+  if (queue_.held_back()) {
+    queue_.push_waiting(frame.body, line.number(), frame.flagged, tag, std::move(key));
+    return arm();
+  }
+  if (queue_.unanswered(line.number())) pipelines_ = line.number();
+  const auto number = queue_.push(frame.body, line.number(), frame.flagged, tag, key);
+  offer(number, frame.body, frame.flagged, std::move(key));
 }
 
 void Device::take_report(const std::string& patch) {
@@ -140,7 +139,7 @@ void Device::take_report(const std::string& patch) {
   }
 }
 
-void Device::offer(std::uint64_t number, std::string_view body, bool flagged) {
+void Device::offer(std::uint64_t number, std::string_view body, bool flagged, std::string key) {
   ++loop_.offered;
   Telemetry telemetry{
       map_.id,
@@ -148,11 +147,11 @@ void Device::offer(std::uint64_t number, std::string_view body, bool flagged) {
       map_.content_type.empty() ? std::string(default_content_type(map_.tcp->framing.kind)) : map_.content_type,
       map_.content_encoding,
       {},
-      {},
+      std::move(key),
       Source::tcp};
   if (flagged) telemetry.properties.push_back({"framing-check", "failed"});
   // Stop-and-wait, until its peer has shown on this connection that it does not wait for our answer.
-  telemetry.sender_waits = map_.tcp->ack && (!connection_ || pipelines_ != connection_->number());
+  telemetry.sender_waits = map_.tcp->ack && (!line_ || pipelines_ != line_->number());
   loop_.ingress->submit(std::move(telemetry),
                         Completion<Admission>([inbox = loop_.inbox, device = index_, number](Admission admission) {
                           inbox->answers.push({device, number, std::move(admission)});
@@ -175,71 +174,22 @@ void Device::on_answer(const Answer& answer) {
 }
 
 void Device::after_answers() {
-  const auto settled = queue_.settle(connection_ ? connection_->number() : 0);
-  if (settled.acknowledge > 0 && connection_ && map_.tcp->ack) {
-    loop_.counters.acknowledged.add(settled.acknowledge);
-    connection_->write_repeated(*map_.tcp->ack, settled.acknowledge);
+  ended_.clear();
+  queue_.settle(ended_);
+  // A message may be owed to an earlier connection, if that is still open.
+  std::shared_ptr<Line> line = line_;
+  for (const auto& [number, tag, end] : ended_) {
+    if (!line || line->number() != number) {
+      if (line) line->after_answers();
+      const auto found = loop_.lines.find(number);
+      if (found == loop_.lines.end()) continue;
+      line = found->second->shared_from_this();
+    }
+    line->settled(tag, end);
   }
-  // What comes after a line that nobody answers for must not be acknowledged (D-01).
-  if (settled.abandoned && connection_) drop_connection("device_disconnected", "its lines were abandoned");
-  if (loop_.stopping) return;
-  read_lines();
+  if (line) line->after_answers();
+  if (line_ && line_ != line) line_->after_answers();
   arm();
-}
-
-void Device::on_written(Connection& /*connection*/, std::span<const std::uint64_t> commands) {
-  if (lane_) {
-    for (const auto sequence : commands) lane_->on_written(sequence);
-  }
-  if (loop_.stopping) {
-    loop_.on_idle();
-    return;
-  }
-  read_lines();
-}
-
-void Device::on_read_end(Connection& connection) {
-  if (connection.frames().partial()) loop_.counters.cut_off.add();
-  // It may have closed its side only, and wait for its acknowledgements.
-  if (lane_) lane_->on_disconnected("the device closed the connection");
-  set_presence(Presence::away);
-  finish_half_closed();
-}
-
-void Device::finish_half_closed() {
-  if (connection_ && connection_->read_ended() && queue_.empty() && connection_->queued() == 0) {
-    drop_connection("device_disconnected", "the device closed the connection");
-  }
-}
-
-void Device::on_failed(Connection& /*connection*/, const std::string& error) {
-  drop_connection("device_disconnected", error);
-}
-
-void Device::drop_connection(std::string_view event, std::string_view why) {
-  if (connection_->frames().partial() && !connection_->read_ended()) loop_.counters.cut_off.add();
-  if (const auto suppressed = disconnect_log_.allow(loop_.clock.steady())) {
-    log::info(event, {{"adapter", "tcp"},
-                      {"device", map_.id.text()},
-                      {"peer", connection_->peer()},
-                      {"reason", why},
-                      {"suppressed", *suppressed}});
-  }
-  connection_->close();
-  connection_.reset();
-  loop_.counters.connections.set(--loop_.connected);
-  if (lane_) lane_->on_disconnected(why);
-  set_presence(Presence::away);
-  arm();
-  if (loop_.stopping) loop_.on_idle();
-}
-
-void Device::set_presence(Presence presence) {
-  loop_.status.with([&](auto& status) {
-    status[index_].presence = presence;
-    status[index_].peer = connection_ ? connection_->peer() : std::string();
-  });
-  loop_.ingress->presence(map_.id, presence);
 }
 
 void Device::deliver(Command command, Completion<Outcome> done) {
@@ -254,63 +204,32 @@ void Device::deliver(Command command, Completion<Outcome> done) {
 }
 
 void Device::send_commands() {
-  if (!lane_ || loop_.stopping) return;
-  while (const auto text = lane_->next(loop_.clock.steady())) {
-    if (connection_->queued() + text->size() > kMaxQueued) {
-      lane_->fail_sending("the device does not read what it is sent");
-      continue;
-    }
-    connection_->write(*text, lane_->current());
+  if (line_) {
+    line_->take_turns();
+  } else {
+    port_->wake();
   }
   arm();
 }
 
-void Device::count_drops() {
-  const auto now = loop_.clock.steady();
-  const auto& counts = connection_->frames().counts();
-  const auto before = std::exchange(seen_, counts);
-  auto& counters = loop_.counters;
-  counters.noise.add(grown(counts.noise_bytes, before.noise_bytes));
-  counters.overlong.add(grown(counts.overlong, before.overlong));
-  counters.check_failed.add(grown(counts.check_failed, before.check_failed));
-  counters.malformed.add(grown(counts.malformed, before.malformed));
-  counters.timeouts.add(grown(counts.timeouts, before.timeouts));
-  const auto reason = counts.overlong > before.overlong           ? "longer than framing.max"
-                      : counts.check_failed > before.check_failed ? "its check is wrong"
-                      : counts.malformed > before.malformed       ? "the framing forbids it"
-                      : counts.timeouts > before.timeouts         ? "it was not finished in framing.timeout"
-                                                                  : nullptr;
-  if (reason != nullptr) {
-    if (const auto suppressed = dropped_log_.allow(now)) {
-      log::warning("frame_faulted", {{"adapter", "tcp"},
-                                     {"device", map_.id.text()},
-                                     {"reason", reason},
-                                     {"limit", map_.tcp->framing.max_length},
-                                     {"suppressed", *suppressed}});
-    }
+void Device::count_replies() {
+  if (lane_->unanswered_polls() > polls_seen_) {
+    loop_.counters.polls_unanswered.add(lane_->unanswered_polls() -
+                                        std::exchange(polls_seen_, lane_->unanswered_polls()));
   }
-  if (lane_ && lane_->stray_replies() > stray_seen_) {
-    loop_.counters.stray_replies.add(lane_->stray_replies() - std::exchange(stray_seen_, lane_->stray_replies()));
-    if (const auto suppressed = stray_log_.allow(now)) {
-      log::warning("command_reply_ignored", {{"adapter", "tcp"},
-                                             {"device", map_.id.text()},
-                                             {"reason", "it answers no command that waits"},
-                                             {"suppressed", *suppressed}});
-    }
+  if (lane_->stray_replies() == stray_seen_) return;
+  loop_.counters.stray_replies.add(lane_->stray_replies() - std::exchange(stray_seen_, lane_->stray_replies()));
+  if (const auto suppressed = stray_log_.allow(loop_.clock.steady())) {
+    log::warning("command_reply_ignored", {{"adapter", "tcp"},
+                                           {"device", map_.id.text()},
+                                           {"reason", "it answers no command that waits"},
+                                           {"suppressed", *suppressed}});
   }
-}
-
-// When silence has lasted. Only while we listen: what the kernel holds for us is no silence.
-SteadyTime Device::silence_at() const {
-  const auto timeout = map_.tcp->framing.timeout;
-  if (timeout.count() == 0 || !connection_ || !connection_->reading() || !connection_->frames().partial())
-    return kNever;
-  return heard_ + timeout;
 }
 
 void Device::arm() {
-  auto due = std::min(queue_.next_offer_at(), silence_at());
-  if (lane_) due = std::min({due, lane_->deadline(), connection_ ? lane_->due() : kNever});
+  auto due = queue_.next_offer_at();
+  if (lane_) due = std::min(due, lane_->deadline());
   // An alarm that comes too early only looks again; one that is too late would break a deadline.
   if (due >= armed_ || loop_.stopping) return;
   armed_ = due;
@@ -324,26 +243,27 @@ void Device::on_timer() {
   armed_ = kNever;
   if (loop_.stopping) return;
   const auto now = loop_.clock.steady();
-  while (const auto again = queue_.again(now)) offer(again->number, again->body, again->flagged);
-  if (lane_) lane_->tick(now);
-  send_commands();
-  if (silence_at() <= now) connection_->frames().on_silence();
-  read_lines();
+  while (const auto again = queue_.again(now)) {
+    offer(again->number, again->body, again->flagged, std::string(again->key));
+  }
+  if (lane_ && lane_->deadline() <= now) {
+    lane_->tick(now);
+    count_replies();
+    send_commands();
+  }
+  if (line_) line_->after_answers();
   arm();
 }
 
 void Device::stop_taking() {
-  listener_.reset();
   timer_.cancel();
   if (lane_) lane_->on_disconnected("the gateway is stopping");
 }
 
 void Device::close() {
   stop_taking();
-  if (!queue_.empty()) {
-    log::warning("lines_abandoned", {{"adapter", "tcp"}, {"device", map_.id.text()}, {"count", queue_.size()}});
-  }
-  if (connection_) drop_connection("device_disconnected", "the gateway is stopping");
+  if (queue_.empty()) return;
+  log::warning("lines_abandoned", {{"adapter", "tcp"}, {"device", map_.id.text()}, {"count", queue_.size()}});
 }
 
 }  // namespace trunkline::tcp

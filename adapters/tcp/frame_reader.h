@@ -55,6 +55,8 @@ class FrameReader {
   // The next whole frame, or nothing until more bytes come. Valid until space() is called.
   [[nodiscard]] std::optional<Frame> next();
 
+  // What came and was not handed out.
+  [[nodiscard]] std::string_view rest() const { return {buffer_.get() + begin_, end_ - begin_}; }
   // Bytes of a frame that has not ended.
   [[nodiscard]] bool partial() const { return begin_ != end_ || scanner_->dropping(); }
   [[nodiscard]] const FrameCounts& counts() const { return counts_; }

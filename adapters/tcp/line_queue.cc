@@ -2,6 +2,7 @@
 #include "adapters/tcp/line_queue.h"
 
 #include <algorithm>
+#include <utility>
 
 #include "gateway/base/check.h"
 
@@ -15,12 +16,22 @@ constexpr Milliseconds kLongestRetry{60'000};
 
 }  // namespace
 
-std::uint64_t LineQueue::push(std::string_view body, std::uint64_t connection, bool flagged) {
-  lines_.push_back({std::string(body), connection, State::offered, flagged});
+std::uint64_t LineQueue::push(std::string_view body, std::uint64_t connection, bool flagged, std::uint64_t tag,
+                              std::string key) {
+  lines_.push_back({std::string(body), connection, State::offered, flagged, tag, std::move(key)});
   bytes_ += body.size();
   ++offered_;
   if (lines_.size() >= limits_.lines || bytes_ >= limits_.bytes) full_ = true;
   return first_ + lines_.size() - 1;
+}
+
+void LineQueue::push_waiting(std::string_view body, std::uint64_t connection, bool flagged, std::uint64_t tag,
+                             std::string key) {
+  TRUNKLINE_CHECK(held_back_, "only what an earlier line holds back waits");
+  push(body, connection, flagged, tag, std::move(key));
+  lines_.back().state = State::throttled;
+  --offered_;
+  ++throttled_;
 }
 
 void LineQueue::answer(std::uint64_t number, const Admission& admission, SteadyTime now) {
@@ -71,23 +82,21 @@ std::optional<LineQueue::Again> LineQueue::again(SteadyTime now) {
   } else if (throttled_ == 0) {
     held_back_ = release_all_ = false;
   }
-  return Again{number, oldest->body, oldest->flagged};
+  return Again{number, oldest->body, oldest->flagged, oldest->key};
 }
 
-LineQueue::Settled LineQueue::settle(std::uint64_t connection) {
-  Settled out;
+void LineQueue::settle(std::vector<Ended>& ended) {
   while (!lines_.empty() && lines_.front().state != State::offered && lines_.front().state != State::throttled) {
     const auto& line = lines_.front();
-    if (line.connection == connection) {
-      if (line.state == State::abandoned) out.abandoned = true;
-      if (line.state == State::safe && !out.abandoned) ++out.acknowledge;
-    }
+    const auto end = line.state == State::safe      ? End::safe
+                     : line.state == State::refused ? End::refused
+                                                    : End::abandoned;
+    ended.push_back({line.connection, line.tag, end});
     bytes_ -= line.body.size();
     lines_.pop_front();
     ++first_;
   }
   if (full_ && lines_.size() <= limits_.lines / 2 && bytes_ <= limits_.bytes / 2) full_ = false;
-  return out;
 }
 
 }  // namespace trunkline::tcp

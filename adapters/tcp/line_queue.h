@@ -6,6 +6,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "gateway/base/clock.h"
 #include "gateway/core/outcome.h"
@@ -26,6 +27,8 @@ class LineQueue {
 
   // May another line be read? Not while one is throttled, and once full not before half of it is answered.
   [[nodiscard]] bool wants_lines() const { return !held_back_ && !full_; }
+  [[nodiscard]] bool held_back() const { return held_back_; }
+  [[nodiscard]] bool full() const { return full_; }
   [[nodiscard]] bool empty() const { return lines_.empty(); }
   [[nodiscard]] std::size_t size() const { return lines_.size(); }
   // Lines that are with the ingress now.
@@ -38,7 +41,11 @@ class LineQueue {
 
   // Takes a line that is being offered to the ingress; the number names it in answer(). `connection` is who is
   // acknowledged; `flagged` comes back with each offer.
-  std::uint64_t push(std::string_view body, std::uint64_t connection, bool flagged = false);
+  // `tag` comes back when it is settled, and `key` with each offer.
+  std::uint64_t push(std::string_view body, std::uint64_t connection, bool flagged = false, std::uint64_t tag = 0,
+                     std::string key = {});
+  // While held_back(): a line that came all the same waits with the others.
+  void push_waiting(std::string_view body, std::uint64_t connection, bool flagged, std::uint64_t tag, std::string key);
 
   // What the ingress said, once for each offer. A throttled line makes everything wait for `retry_after`.
   void answer(std::uint64_t number, const Admission& admission, SteadyTime now);
@@ -50,15 +57,18 @@ class LineQueue {
     std::uint64_t number;
     std::string_view body;
     bool flagged = false;
+    std::string_view key{};
   };
   std::optional<Again> again(SteadyTime now);
 
-  // Takes the answered lines at the front and says what they mean for `connection`; others' are forgotten.
-  struct Settled {
-    std::size_t acknowledge = 0;
-    bool abandoned = false;  // this connection gets no further acknowledgement
+  // Takes the answered lines at the front, in their order.
+  enum class End : std::uint8_t { safe, refused, abandoned };
+  struct Ended {
+    std::uint64_t connection = 0;
+    std::uint64_t tag = 0;
+    End end = End::safe;
   };
-  Settled settle(std::uint64_t connection);
+  void settle(std::vector<Ended>& ended);
 
  private:
   enum class State : std::uint8_t { offered, throttled, safe, refused, abandoned };
@@ -67,6 +77,8 @@ class LineQueue {
     std::uint64_t connection;
     State state;
     bool flagged;
+    std::uint64_t tag;
+    std::string key;
   };
 
   Limits limits_;

@@ -11,6 +11,7 @@
 #include <utility>
 
 #include "adapters/tcp/device.h"
+#include "adapters/tcp/port.h"
 #include "gateway/base/log.h"
 
 namespace trunkline {
@@ -24,7 +25,7 @@ using net::asio::io_context;
 class TcpAdapter::Impl {
  public:
   Impl(const std::vector<DeviceMap>& maps, const Clock& clock, Metrics& metrics)
-      : loop_{std::make_shared<tcp::Inbox>(), clock, tcp::Counters(metrics), nullptr, false, 0, 0, {}, {}},
+      : loop_{std::make_shared<tcp::Inbox>(), clock, tcp::Counters(metrics), nullptr, false, 0, 0, {}, 0, {}, {}, {}},
         timer_(loop_.inbox->io) {
     for (const auto& map : maps) {
       if (map.tcp) maps_.push_back(map);
@@ -40,13 +41,27 @@ class TcpAdapter::Impl {
 
   Result<void> start(Ingress& ingress) {
     loop_.ingress = &ingress;
+    std::vector<std::vector<tcp::Device*>> groups;
+    std::unordered_map<std::string, std::size_t> by_address;
     for (std::size_t i = 0; i < maps_.size(); ++i) {
       auto device = tcp::Device::make(loop_, maps_[i], i);
       if (!device) return fail(device.error().in("tcp"));
-      if (auto listening = (*device)->listen(); !listening) return fail(listening.error().in("tcp"));
-      locals_.emplace(maps_[i].id, (*device)->local().text());
       by_id_.emplace(maps_[i].id, device->get());
+      // A device that is alone on its address needs no identification; the others share what they are met at.
+      const auto& map = *maps_[i].tcp;
+      const bool sole = map.line.identify.by == TcpIdentify::By::sole;
+      const auto [found, fresh] =
+          by_address.emplace(sole ? std::to_string(i) : map.listen + '|' + map.connect, groups.size());
+      if (fresh) groups.emplace_back();
+      groups[found->second].push_back(device->get());
       devices_.push_back(std::move(*device));
+    }
+    for (auto& group : groups) {
+      auto port = tcp::Port::make(loop_, group);
+      if (!port) return fail(port.error().in("tcp"));
+      if (auto open = (*port)->open(); !open) return fail(open.error().in("tcp"));
+      for (const auto* device : group) locals_.emplace(device->id(), (*port)->local());
+      ports_.push_back(std::move(*port));
     }
     touched_flags_.assign(devices_.size(), false);
     work_.emplace(loop_.inbox->io.get_executor());
@@ -72,12 +87,14 @@ class TcpAdapter::Impl {
     }
     release_deliveries();
     by_id_.clear();
+    ports_.clear();
     devices_.clear();
   }
 
   AdapterStatus status() const {
     AdapterStatus out{"tcp", running_, running_ ? "listening" : "stopped", {}};
     out.devices = loop_.status.with([](const auto& status) { return status; });
+    out.unknown_topics = loop_.unknown.with([](const auto& sample) { return sample; });
     return out;
   }
 
@@ -134,6 +151,7 @@ class TcpAdapter::Impl {
 
   void begin_stop(SteadyTime deadline) {
     loop_.stopping = true;
+    for (auto& port : ports_) port->stop_taking();
     for (auto& device : devices_) device->stop_taking();
     timer_.expires_at(deadline);
     timer_.async_wait([this](net::error_code error) {
@@ -145,8 +163,8 @@ class TcpAdapter::Impl {
   // Answers that are still out mean acknowledgements that still can be given.
   void finish_when_idle() {
     if (closed_ || loop_.offered > 0) return;
-    for (const auto& device : devices_) {
-      if (device->writing()) return;
+    for (const auto& port : ports_) {
+      if (port->writing()) return;
     }
     close_all();
   }
@@ -157,6 +175,7 @@ class TcpAdapter::Impl {
       log::warning("adapter_stopped_early", {{"adapter", "tcp"}, {"unanswered", loop_.offered}});
     }
     timer_.cancel();
+    for (auto& port : ports_) port->close();
     for (auto& device : devices_) device->close();
     work_.reset();
   }
@@ -166,6 +185,7 @@ class TcpAdapter::Impl {
   net::asio::steady_timer timer_;
   std::optional<net::asio::executor_work_guard<io_context::executor_type>> work_;
   std::vector<std::unique_ptr<tcp::Device>> devices_;
+  std::vector<std::unique_ptr<tcp::Port>> ports_;  // after the devices: their lines refer to them
   std::unordered_map<DeviceId, tcp::Device*> by_id_;
   std::unordered_map<DeviceId, std::string> locals_;
   std::vector<tcp::Answer> answers_;

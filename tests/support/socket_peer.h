@@ -31,6 +31,8 @@ class SocketPeer {
     fd_ = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
     if (::connect(fd_, reinterpret_cast<const sockaddr*>(&to), sizeof to) != 0) close();
   }
+  // Of a connection that is there; takes it over.
+  explicit SocketPeer(int fd) : fd_(fd) {}
   SocketPeer(SocketPeer&& other) noexcept : fd_(std::exchange(other.fd_, -1)), read_(std::move(other.read_)) {}
   SocketPeer& operator=(SocketPeer&&) = delete;
   ~SocketPeer() { close(); }

@@ -271,15 +271,15 @@ TEST_CASE("templates and lines of TCP are checked", "[config]") {
   CHECK(tcp("tcp.framing = {max = \"1GiB\"}").find("write a size from") != std::string::npos);
   CHECK(tcp("tcp.framing = {end = \"\"}").find("is empty") != std::string::npos);
   CHECK(tcp("tcp.framing = {ende = \"x\"}").find("did you mean \"end\"?") != std::string::npos);
-  CHECK(tcp("tcp.connect = \"10.0.0.9:1\"").find("not supported yet") != std::string::npos);
+  CHECK(tcp("tcp.connect = \"10.0.0.9:1\"").find("either dialled or listened for") != std::string::npos);
 }
 
 TEST_CASE("what architecture names and this version lacks is called so", "[config]") {
   CHECK(device_problems("id = \"d\"\nmqtt.telemetry = \"t\"\nmqtt.durability = \"x\"\norder = \"latest_first\"") ==
         "4:6: mqtt.durability is not supported yet in this version; remove it\n"
         "5:1: order is not supported yet in this version; remove it\n");
-  CHECK(device_problems("id = \"d\"\ntcp.connect = \"10.0.0.9:4001\"") ==
-        "3:5: tcp.connect is not supported yet in this version; remove it\n");
+  CHECK(device_problems("id = \"d\"\ntcp.listen = \"0.0.0.0:1\"\ntcp.desired = \"x\"") ==
+        "4:5: tcp.desired is not supported yet in this version; remove it\n");
   CHECK(report(load_strings(kHub, {"[[family]]\npreset = \"tasmota\"\ncoap.telemetry = \"/t\"\nid = \"a-{topic}\"\n"})
                    .problems) ==
         "devices.d/0.toml:3:1: a family speaks MQTT in this version; write one [[device]] each\n");
