@@ -36,7 +36,9 @@ struct Sample {
   Mark mark;
   std::string topic;
   std::string in;
-  std::optional<std::string> out;  // nothing: it is not sent up
+  std::optional<std::string> out;      // nothing: it is not sent up
+  std::optional<std::string> bytes{};  // of a TCP stream, instead of topic and in
+  std::vector<std::string> messages{};
 };
 
 // A device map as far as it could be read, with what the checks across devices need.
@@ -81,9 +83,12 @@ std::shared_ptr<const PayloadMap> read_payload_map(TableReader& device);
 // `format` and `assume_utc` of a table that says where a device's time is.
 DeviceTime read_time_rule(TableReader& time);
 
+// `map.decode = { … }`: how bytes become values.
+std::shared_ptr<const Decode> read_decode(TableReader& map);
+
 // `samples = [ … ]`, and a run of them through the finished map.
 std::vector<Sample> read_samples(TableReader& device);
-void run_samples(const DeviceDraft& draft, Findings& findings);
+void run_samples(DeviceDraft& draft, Findings& findings);
 
 // The table of a family with what its preset says where it says nothing; null after a problem. The tables live as long
 // as `kept`.

@@ -134,6 +134,7 @@ std::shared_ptr<const PayloadMap> read_payload_map(TableReader& device) {
   auto& findings = device.findings();
   TableReader reader(*entry->value.table(), entry->value.mark, "map", findings);
   PayloadMap map;
+  map.decode = read_decode(reader);
   read_only(reader, map);
   map.root = read_pointer(reader, "root").value_or("");
   if (const auto* fields = reader.table("fields")) {
@@ -161,6 +162,10 @@ std::shared_ptr<const PayloadMap> read_payload_map(TableReader& device) {
   if (!map.name.empty() && (!map.fields.empty() || !map.root.empty() || map.only || map.time)) {
     findings.problem(reader.find("name")->mark,
                      "map.name is for payloads that are one value; remove it, or root, fields, only and time");
+  }
+  if (map.decode && !map.name.empty()) {
+    findings.problem(reader.find("name")->mark,
+                     "map.name is for payloads that are one value; map.decode names its own");
   }
   reader.finish();
   return std::make_shared<const PayloadMap>(std::move(map));

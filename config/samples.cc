@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
+#include <algorithm>
+
 #include "config/device_file.h"
 #include "config/suggest.h"
+#include "gateway/base/encoding.h"
 #include "gateway/mapping/json_text.h"
 #include "gateway/mapping/shaper.h"
 #include "gateway/mapping/topic_matcher.h"
@@ -42,6 +45,20 @@ Result<std::optional<std::string>> send_up(const DeviceMap& map, Captures captur
   return group ? std::optional(group->body) : std::nullopt;
 }
 
+// Bytes as they come over a socket, in hexadecimal with blanks where one likes, and the messages in them.
+void read_stream(TableReader& reader, const Found<std::string>& text, Sample& sample) {
+  std::string digits = text.value;
+  std::erase(digits, ' ');
+  std::transform(digits.begin(), digits.end(), digits.begin(),
+                 [](char c) { return c >= 'A' && c <= 'F' ? static_cast<char>(c - 'A' + 'a') : c; });
+  if (auto bytes = hex_decode(digits)) {
+    sample.bytes = std::move(*bytes);
+  } else {
+    reader.findings().problem(text.mark, "samples.bytes is not hexadecimal, such as \"02 31 32 03\"");
+  }
+  for (auto& out : reader.texts("out")) sample.messages.push_back(std::move(out.value));
+}
+
 }  // namespace
 
 std::vector<Sample> read_samples(TableReader& device) {
@@ -61,17 +78,32 @@ std::vector<Sample> read_samples(TableReader& device) {
     TableReader reader(*item.table(), item.mark, "samples", device.findings());
     Sample sample;
     sample.mark = item.mark;
-    if (auto topic = reader.text("topic")) sample.topic = std::move(topic->value);
-    if (auto in = reader.required_text("in")) sample.in = std::move(in->value);
-    if (auto text = reader.text("out")) sample.out = std::move(text->value);
+    if (auto bytes = reader.text("bytes")) {
+      read_stream(reader, *bytes, sample);
+    } else {
+      if (auto topic = reader.text("topic")) sample.topic = std::move(topic->value);
+      if (auto in = reader.required_text("in")) sample.in = std::move(in->value);
+      if (auto text = reader.text("out")) sample.out = std::move(text->value);
+    }
     reader.finish();
     out.push_back(std::move(sample));
   }
   return out;
 }
 
-void run_samples(const DeviceDraft& draft, Findings& findings) {
+void run_samples(DeviceDraft& draft, Findings& findings) {
   if (draft.samples.empty()) return;
+  for (auto& sample : draft.samples) {
+    if (!sample.bytes) continue;
+    if (!draft.map.tcp) {
+      findings.problem(sample.mark, "samples.bytes is for TCP; write in, and the topic of an MQTT device");
+      continue;
+    }
+    // The codecs are the adapter's: `trunkline check` runs these with them.
+    draft.map.tcp->samples.push_back(
+        {std::move(*sample.bytes), std::move(sample.messages), sample.mark.line, sample.mark.column});
+  }
+  std::erase_if(draft.samples, [](const Sample& sample) { return sample.bytes.has_value(); });
   TopicMatcher topics;
   if (draft.map.mqtt) {
     std::vector<std::string> all{draft.map.mqtt->telemetry};

@@ -89,8 +89,9 @@ Result<void> CommandLane::read_way(const DeviceMap& map, CommandKind kind) {
 }
 
 Result<void> CommandLane::read_polls(const DeviceMap& map) {
+  const auto& framing = map.tcp->command && map.tcp->command->framing ? *map.tcp->command->framing : map.tcp->framing;
   for (const auto& poll : map.tcp->polls) {
-    const auto send = Request::make(poll.send, map.tcp->framing);
+    const auto send = Request::make(poll.send, framing);
     if (!send) return fail(send.error().in("tcp.poll"));
     auto wire = send->wire({{}, {}, device_.text()});
     if (!wire) return fail(wire.error().in("tcp.poll"));

@@ -7,6 +7,7 @@
 #include <unordered_set>
 
 #include "adapters/mqtt/broker_proof.h"
+#include "adapters/tcp/samples.h"
 #include "config/settings.h"
 #include "gateway/base/json.h"
 #include "gateway/base/log.h"
@@ -166,6 +167,12 @@ int check(const Place& place, bool as_json, bool live, const Streams& streams) {
   std::vector<identity::Identity> identities;
   name_blind_spots(loaded);
   if (loaded.paths_usable) identities = check_identities(loaded);
+  for (const auto& device : loaded.settings.devices) {
+    if (!device.tcp) continue;
+    for (auto& [line, column, message] : tcp::run_samples(device)) {
+      loaded.problems.push_back({{device.place.file, line, column}, std::move(message)});
+    }
+  }
   if (live && loaded.problems.empty()) {
     log::set_level(log::Level::error);
     check_brokers(loaded, as_json, streams);

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <memory>
 #include <optional>
 #include <string>
 #include <vector>
@@ -9,6 +10,8 @@
 #include "gateway/core/message.h"
 
 namespace trunkline {
+
+struct Decode;
 
 // One value of the message that goes up, and where it comes from.
 struct Pick {
@@ -42,6 +45,7 @@ struct PayloadMap {
   static constexpr std::size_t kMaxChannels = 256;      // of one device whose last message is remembered
   static constexpr std::size_t kMaxObject = 64 * 1024;  // of what is remembered of one device, as text
 
+  std::shared_ptr<const Decode> decode{};  // bytes that are no JSON become an object first; null: they are JSON
   std::optional<OnlyIf> only{};
   std::string root{};          // JSON pointer to the part that counts; empty: all of it
   std::vector<Pick> fields{};  // empty: everything under root
@@ -56,8 +60,8 @@ struct PayloadMap {
   std::optional<DeviceTime> time{};
 
   [[nodiscard]] bool reads_json() const {
-    return only || !root.empty() || !fields.empty() || !name.empty() || merge || change_only || group.count() > 0 ||
-           time;
+    return decode || only || !root.empty() || !fields.empty() || !name.empty() || merge || change_only ||
+           group.count() > 0 || time;
   }
 };
 

@@ -7,6 +7,7 @@
 #include <unordered_map>
 
 #include "gateway/base/encoding.h"
+#include "gateway/mapping/decode.h"
 #include "gateway/mapping/json_text.h"
 #include "gateway/mapping/template.h"
 
@@ -223,7 +224,7 @@ Verdict Shaper::State::shape(Telemetry& telemetry, const Captures& captures, Ste
     object[name] = std::move(*one);
     value = std::move(object);
   } else {
-    auto whole = read_json(telemetry.body);
+    auto whole = map->decode ? decode(*map->decode, telemetry.body) : read_json(telemetry.body);
     if (!whole) return refused(whole.error().message);
     if (map->only) {
       const auto* said = at(*whole, map->only->pointer);
@@ -247,7 +248,7 @@ Verdict Shaper::State::shape(Telemetry& telemetry, const Captures& captures, Ste
       return refused("the merged object grew too large, and starts anew");
     }
   }
-  if (telemetry.content_type.empty() || !map->name.empty()) telemetry.content_type = "application/json";
+  if (telemetry.content_type.empty() || !map->name.empty() || map->decode) telemetry.content_type = "application/json";
   if (telemetry.content_encoding.empty()) telemetry.content_encoding = "utf-8";
   if (map->group.count() > 0) return hold(telemetry, value, now);
   auto verdict = judge(map->merge ? std::string() : channel, value, now);

@@ -100,6 +100,14 @@ struct TcpLine {
   friend bool operator==(const TcpLine&, const TcpLine&) = default;
 };
 
+// Bytes that a device sends, and what shall become of them; where its author wrote it.
+struct TcpSample {
+  std::string bytes;
+  std::vector<std::string> out;  // messages that go up
+  std::uint32_t line = 0;
+  std::uint32_t column = 0;
+};
+
 struct TcpMap {
   std::string listen;  // "ADDRESS:PORT", or
   Framing framing;
@@ -114,6 +122,7 @@ struct TcpMap {
   std::optional<TcpCommand> method{};
   std::optional<TcpCommand> desired{};
   std::optional<std::string> reported{};  // template with {payload}: messages that say the device's state, as JSON
+  std::vector<TcpSample> samples{};
 };
 
 // Do both maps say the same of the listener or line that they share?

@@ -118,10 +118,12 @@ Result<std::shared_ptr<Context>> tls_server_context(TlsServerOptions options) {
       // In a handshake by key OpenSSL asks for no certificate, whatever this says.
       context->set_verify_mode(asio::ssl::verify_peer | asio::ssl::verify_fail_if_no_peer_cert);
     }
-    // Each handshake proves its device anew.
-    SSL_CTX_set_session_cache_mode(handle, SSL_SESS_CACHE_OFF);
-    SSL_CTX_set_num_tickets(handle, 0);
-    SSL_CTX_set_options(handle, SSL_OP_NO_TICKET);
+    if (!options.ca_file.empty() || options.psk) {
+      // Each handshake proves its client anew.
+      SSL_CTX_set_session_cache_mode(handle, SSL_SESS_CACHE_OFF);
+      SSL_CTX_set_num_tickets(handle, 0);
+      SSL_CTX_set_options(handle, SSL_OP_NO_TICKET);
+    }
     if (options.psk) {
       SSL_CTX_set_ex_data(handle, psk_lookup_index(), new PskLookup(std::move(options.psk)));
       SSL_CTX_set_psk_server_callback(handle, give_psk);
