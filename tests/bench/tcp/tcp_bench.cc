@@ -35,6 +35,7 @@ class SafeAtOnce final : public Ingress {
  public:
   void submit(Telemetry /*telemetry*/, Completion<Admission> done) override { done(Admission::safe()); }
   void presence(const DeviceId& /*device*/, Presence /*presence*/) override {}
+  Result<void> report(const DeviceId& /*device*/, std::string_view /*patch*/) override { return {}; }
   [[nodiscard]] Result<Secret> handshake_key(const DeviceId& /*device*/) const override {
     return fail(ErrorCode::not_found, "no key");
   }

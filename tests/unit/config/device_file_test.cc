@@ -278,8 +278,8 @@ TEST_CASE("what architecture names and this version lacks is called so", "[confi
   CHECK(device_problems("id = \"d\"\nmqtt.telemetry = \"t\"\nmqtt.durability = \"x\"\norder = \"latest_first\"") ==
         "4:6: mqtt.durability is not supported yet in this version; remove it\n"
         "5:1: order is not supported yet in this version; remove it\n");
-  CHECK(device_problems("id = \"d\"\ntcp.listen = \"0.0.0.0:1\"\ntcp.desired = \"x\"") ==
-        "4:5: tcp.desired is not supported yet in this version; remove it\n");
+  CHECK(device_problems("id = \"d\"\ntcp.listen = \"0.0.0.0:1\"\ntcp.durability = \"x\"") ==
+        "4:5: tcp.durability is not supported yet in this version; remove it\n");
   CHECK(report(load_strings(kHub, {"[[family]]\npreset = \"tasmota\"\ncoap.telemetry = \"/t\"\nid = \"a-{topic}\"\n"})
                    .problems) ==
         "devices.d/0.toml:3:1: a family speaks MQTT in this version; write one [[device]] each\n");
