@@ -62,7 +62,7 @@ class LoopDisk:
             return None
         if made.returncode != 0 or not disk.mount():
             return None
-        scenario.on_exit(disk.unmount)
+        scenario.on_exit(disk.leave)
         return disk
 
     def mount(self):
@@ -71,6 +71,10 @@ class LoopDisk:
 
     def unmount(self):
         subprocess.run(["umount", self.folder], capture_output=True, check=False)
+
+    def leave(self):
+        """At the end, while the daemon may still have files open: the kernel takes it away with the last of them."""
+        subprocess.run(["umount", "--lazy", self.folder], capture_output=True, check=False)
 
     def fill(self):
         """Takes every free byte."""
