@@ -12,7 +12,10 @@ readonly BUILD_PACKAGES=(
   libspdlog-dev libfmt-dev libcli11-dev libexpected-dev libsystemd-dev
 )
 readonly DEVICE_PACKAGES=(mosquitto mosquitto-clients libcoap3-bin netcat-openbsd python3)
-readonly TEST_PACKAGES=(catch2 sqlite3 procps openssl libmbedtls-dev e2fsprogs)
+readonly TEST_PACKAGES=(
+  catch2 sqlite3 procps openssl libmbedtls-dev e2fsprogs iproute2
+  socat gpsd gpsd-clients python3-gps mbpoll python3-pymodbus python3-serial-asyncio
+)
 readonly PACKAGING_PACKAGES=(dpkg-dev debhelper fakeroot git lintian)
 
 started=$SECONDS
