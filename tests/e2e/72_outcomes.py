@@ -21,7 +21,7 @@ from real_devices import Boiler, Tank, tool  # noqa: E402
 
 ACKS = ("none", "positive", "negative", "full")
 TIMEOUT_S = 1  # what a device has to answer
-SLOW_S = 3  # what the slow ones take
+SLOW_S = 5  # what the slow ones take: the answer falls between two deliveries, 1 and 5 s after a return (C-02)
 LIFETIME_MS = 9_000  # of the messages
 FORBIDDEN = 0x83
 

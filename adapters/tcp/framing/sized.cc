@@ -80,8 +80,8 @@ Look OctetsScanner::look(std::string_view bytes) {
   while (digits < bytes.size() && digits < kDigits && bytes[digits] >= '0' && bytes[digits] <= '9') {
     length = length * 10 + static_cast<std::size_t>(bytes[digits++] - '0');
   }
-  if (bytes.front() == '0') return wrong(bytes, digits, FrameFault::malformed);
   if (digits == bytes.size()) return Look::more();
+  if (bytes.front() == '0') return wrong(bytes, digits, FrameFault::malformed);
   if (digits == 0 || bytes[digits] != ' ') return wrong(bytes, digits + 1, FrameFault::noise);
   if (length > framing_.max_length) return wrong(bytes, digits + 1, FrameFault::overlong);
   const auto message = bytes.substr(digits + 1, length);

@@ -39,4 +39,6 @@ TEST_CASE("whatever comes, every framing gives the same messages wherever the st
 TEST_CASE("what the framing fuzzer once found gives the same messages wherever the stream is cut") {
   // An over-long JSON document that breaks off where the next one begins.
   CHECK(test::framing_agrees("\x0b\x03 {" + std::string(65, '\xff') + ":{{}"));
+  // A length with a zero in front of it, of which only the zero has come.
+  CHECK(test::framing_agrees(std::string("\x17\x00\x00", 3) + "021 <165>1 - - - - - 7 <3"));
 }
