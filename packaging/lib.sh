@@ -14,7 +14,7 @@ readonly BUILD_PACKAGES=(
 readonly DEVICE_PACKAGES=(mosquitto mosquitto-clients libcoap3-bin netcat-openbsd python3)
 readonly TEST_PACKAGES=(
   catch2 sqlite3 procps openssl libmbedtls-dev e2fsprogs iproute2
-  socat gpsd gpsd-clients python3-gps mbpoll python3-pymodbus python3-serial-asyncio
+  socat gpsd gpsd-clients python3-gps 'python3-distutils|python3-setuptools' mbpoll python3-pymodbus python3-serial-asyncio
 )
 readonly PACKAGING_PACKAGES=(dpkg-dev debhelper fakeroot git lintian)
 

@@ -147,6 +147,9 @@ class Process:
             except subprocess.TimeoutExpired:
                 self._popen.kill()
                 self._popen.wait()
+        # What it started and left behind would keep its output open, and this waiting for it.
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self.pid, signal.SIGKILL)
         self._reader.join()
 
 
