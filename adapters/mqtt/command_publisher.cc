@@ -3,7 +3,9 @@
 
 #include <mosquitto.h>
 #include <mqtt_protocol.h>
+#include <netdb.h>
 #include <pthread.h>
+#include <sys/socket.h>
 
 #include <atomic>
 #include <csignal>
@@ -29,6 +31,16 @@ void initialise() {
 // The errno tells more where a system call failed.
 std::string failure_text(int code) {
   return code == MOSQ_ERR_ERRNO ? errno_text(errno) : ::mosquitto_strerror(code);
+}
+
+bool has_ipv4_address(const std::string& host) {
+  addrinfo hints{};
+  hints.ai_family = AF_INET;
+  hints.ai_socktype = SOCK_STREAM;
+  addrinfo* found = nullptr;
+  if (::getaddrinfo(host.c_str(), nullptr, &hints, &found) != 0) return false;
+  ::freeaddrinfo(found);
+  return true;
 }
 
 struct FreeProperties {
@@ -136,8 +148,11 @@ class CommandPublisher::Connection {
   }
 
   void run(const std::string& host, int port, int keep_alive) {
-    // Without waiting for the handshake, so that the destructor never waits for a silent peer.
-    int code = ::mosquitto_connect_async(client_, host.c_str(), port, keep_alive);
+    // Without waiting for the handshake, so that the destructor never waits for a silent peer. Done so, libmosquitto
+    // tries the first address of a name alone, such as ::1 of localhost, and does not notice that nobody is there. Paho
+    // takes the IPv4 address where there is one; a socket that is bound to IPv4 makes libmosquitto do the same.
+    int code = ::mosquitto_connect_bind_async(client_, host.c_str(), port, keep_alive,
+                                              has_ipv4_address(host) ? "0.0.0.0" : nullptr);
     while (code == MOSQ_ERR_SUCCESS && !stop_) code = ::mosquitto_loop(client_, kLoopMilliseconds, 1);
     if (code == MOSQ_ERR_SUCCESS) ::mosquitto_loop(client_, 0, 1);  // lets the DISCONNECT out
     if (!stop_)
