@@ -86,8 +86,9 @@ def locked_while_running(plant):
 
 def full(plant, disk):
     plant.hub.ask("withhold", on=True)  # what waits must be written now
+    log_from = len(plant.gateway.process.lines)
     disk.fill()
-    held_back(plant, "a full file system", "full")
+    held_back(plant, "a full file system", "full", log_from)
     log_from = len(plant.gateway.process.lines)
     disk.empty()
     plant.hub.ask("withhold", on=False)
@@ -98,8 +99,9 @@ def full(plant, disk):
 
 def failing(plant, shim, error, words):
     plant.hub.ask("withhold", on=True)
+    log_from = len(plant.gateway.process.lines)
     shim.disk(error)
-    held_back(plant, error, words)
+    held_back(plant, error, words, log_from)
     shim.disk()
     plant.hub.ask("withhold", on=False)
     resumes(plant)
@@ -108,11 +110,12 @@ def failing(plant, shim, error, words):
 def read_only(plant, disk):
     """True if the gateway had to be started anew for it: its descriptors stand in the way of the repair."""
     plant.hub.ask("withhold", on=True)
+    log_from = len(plant.gateway.process.lines)
     if not disk.turn_read_only():
         plant.hub.ask("withhold", on=False)
         note("not run here: a file system that the kernel makes read-only (no trigger_fs_error)")
         return False
-    held_back(plant, "a file system that the kernel made read-only", "Read-only file system")
+    held_back(plant, "a file system that the kernel made read-only", "Read-only file system", log_from)
     plant.hub.ask("withhold", on=False)
     plant.gateway.process.terminate()
     told_ends(plant)
@@ -123,10 +126,9 @@ def read_only(plant, disk):
     return True
 
 
-def held_back(plant, what, words):
-    """Until status, readiness and the log say it; then nothing is acknowledged any more."""
+def held_back(plant, what, words, log_from):
+    """Until status, readiness and the log (from that line on) say it; then nothing is acknowledged any more."""
     gateway = plant.gateway
-    log_from = len(gateway.process.lines)
 
     def told():
         status = gateway.status()
