@@ -112,7 +112,7 @@ class Application final : private ops::Control {
     Capacity::Limits out;
     out.max_bytes = Spool::room(settings_.spool.max_bytes);
     out.max_messages = settings_.spool.max_messages;
-    out.device_bytes = out.max_bytes / 100 * settings_.spool.device_share;
+    out.device_bytes = out.max_bytes * settings_.spool.device_share / 100;
     return out;
   }
   Store::Options store_options() const {

@@ -27,8 +27,8 @@ Capacity::Answer Capacity::reserve(const DeviceId& device, std::uint64_t bytes, 
   auto& own = at(device);
   if (policy != nullptr) *policy = own.policy;
   // One message always fits a device that holds none, or a share smaller than it would keep it out for ever.
-  const bool over =
-      own.messages > 0 && (own.bytes + bytes > most_bytes(own) || own.messages + 1 > own.policy.max_messages);
+  const bool over = own.messages > 0 && ((has_own_bytes(own) && own.bytes + bytes > most_bytes(own)) ||
+                                         (has_own_messages(own) && own.messages + 1 > own.policy.max_messages));
   if (over && own.policy.on_full != OnFull::drop_oldest) return Answer::at_limit;
   if (own.passing == 0 && room(bytes)) {
     bytes_ += bytes;

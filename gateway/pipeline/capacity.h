@@ -105,6 +105,12 @@ class Capacity {
     return std::min(device.policy.max_bytes, limits_.device_bytes);
   }
 
+  // A limit that is the whole gateway's is not the device's own: what comes is held at the door then, not dropped.
+  [[nodiscard]] bool has_own_bytes(const Device& device) const { return most_bytes(device) < limits_.max_bytes; }
+  [[nodiscard]] bool has_own_messages(const Device& device) const {
+    return device.policy.max_messages < limits_.max_messages;
+  }
+
   const Limits limits_;
   DevicePolicy fallback_;
   mutable std::mutex mutex_;

@@ -41,6 +41,15 @@ TEST_CASE("drop_newest drops at the door and is counted", "[D-04][D-06]") {
   REQUIRE(rig.count("dropped_total", "reason=\"drop_newest\"") == 3);
 }
 
+TEST_CASE("a share that is the whole spool is no limit of the device: it is held back, nothing is dropped", "[D-06]") {
+  StoreRig rig({.limits = {.max_bytes = 10 * kOne, .device_bytes = 10 * kOne}});
+  rig.set_policy("a", {.on_full = OnFull::drop_newest});
+  for (int i = 0; i < 10; ++i) REQUIRE(rig.offer("a"));
+  for (int i = 0; i < 5; ++i) REQUIRE_FALSE(rig.offer("a"));
+  rig.process();
+  REQUIRE(rig.balanced().total.tally.dropped_newest == 0);
+}
+
 TEST_CASE("drop_oldest makes room in the commit that brings the new one, and is counted", "[D-04][D-06]") {
   StoreRig rig;
   rig.set_policy("a", {.max_messages = 2, .on_full = OnFull::drop_oldest});
