@@ -6,9 +6,9 @@
 
 #include "adapters/mqtt/arrival_gate.h"
 #include "adapters/mqtt/events.h"
-#include "adapters/mqtt/log_limit.h"
 #include "adapters/mqtt/topic_table.h"
 #include "adapters/mqtt/unknown_topics.h"
+#include "gateway/base/log_limit.h"
 #include "gateway/base/metrics.h"
 #include "gateway/core/adapter.h"
 

@@ -5,6 +5,10 @@
 #include <spdlog/spdlog.h>
 
 #include <cstdlib>
+#include <mutex>
+#include <utility>
+
+#include "gateway/base/log_governor.h"
 
 namespace trunkline::log {
 namespace {
@@ -83,6 +87,42 @@ void append_value(std::string& line, std::string_view value) {
   line += '"';
 }
 
+// Whom a line is about; a peer is another one each time it connects.
+std::string subject_of(std::initializer_list<Field> fields) {
+  std::string subject;
+  for (const auto& field : fields) {
+    if (field.key != "adapter" && field.key != "device" && field.key != "connection") continue;
+    if (!subject.empty()) subject += ' ';
+    subject += field.value;
+  }
+  return subject;
+}
+
+struct Shared {
+  std::mutex mutex;
+  Governor governor;
+  Output output;
+};
+
+Shared& shared() {
+  static Shared state;
+  return state;
+}
+
+std::string line_of(const Governor::Omitted& omitted) {
+  if (omitted.event.empty()) return format_line("log_lines_dropped", {{"count", omitted.count}});
+  return format_line("log_lines_suppressed",
+                     {{"event", omitted.event}, {"subject", omitted.subject}, {"count", omitted.count}});
+}
+
+void say(const Shared& state, Level level, const std::string& line) {
+  if (state.output.write) {
+    state.output.write(level, line);
+  } else {
+    sink().log(spd(level), "{}{}", priority(level), line);
+  }
+}
+
 }  // namespace
 
 void set_level(Level level) {
@@ -106,7 +146,22 @@ std::string format_line(std::string_view event, std::initializer_list<Field> fie
 
 void write(Level level, std::string_view event, std::initializer_list<Field> fields) {
   if (!enabled(level)) return;
-  sink().log(spd(level), "{}{}", priority(level), format_line(event, fields));
+  auto& state = shared();
+  const std::lock_guard lock(state.mutex);
+  if (level != Level::debug) {
+    const auto now = state.output.now ? state.output.now() : std::chrono::steady_clock::now();
+    const auto verdict = state.governor.admit(event, subject_of(fields), level >= Level::warning, now);
+    for (const auto& omitted : verdict.omitted) say(state, Level::info, line_of(omitted));
+    if (!verdict.write) return;
+  }
+  say(state, level, format_line(event, fields));
+}
+
+void redirect(Output output) {
+  auto& state = shared();
+  const std::lock_guard lock(state.mutex);
+  state.output = std::move(output);
+  state.governor = Governor();
 }
 
 }  // namespace trunkline::log

@@ -2,9 +2,12 @@
 #pragma once
 
 #include <concepts>
+#include <functional>
 #include <initializer_list>
 #include <string>
 #include <string_view>
+
+#include "gateway/base/clock.h"
 
 namespace trunkline::log {
 
@@ -32,7 +35,8 @@ void set_level(Level level);
 bool enabled(Level level);
 
 // One line: the event's name (subject_verb, past tense, stable) and its fields. Any thread. Never bodies, tokens or
-// keys.
+// keys. Lines above debug go through the Governor (log_governor.h): what repeats about the same adapter, device or
+// connection is counted instead of written (log_lines_suppressed), and all together are capped (log_lines_dropped).
 void write(Level level, std::string_view event, std::initializer_list<Field> fields = {});
 
 inline void debug(std::string_view event, std::initializer_list<Field> fields = {}) {
@@ -47,6 +51,14 @@ inline void warning(std::string_view event, std::initializer_list<Field> fields 
 inline void error(std::string_view event, std::initializer_list<Field> fields = {}) {
   write(Level::error, event, fields);
 }
+
+// Where lines go, and the time that the Governor sees; empty members are standard error and the steady clock. For
+// tests; while no other thread logs that minds.
+struct Output {
+  std::function<void(Level, const std::string&)> write;
+  std::function<SteadyTime()> now;
+};
+void redirect(Output output);
 
 // The text of one line without prefix; pure, for tests.
 std::string format_line(std::string_view event, std::initializer_list<Field> fields);

@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""Every warning and error of the covered folders stands in packaging/OPERATIONS.md, so that who reads the journal finds what to do.
+"""Every warning and error of the daemon stands in packaging/OPERATIONS.md, so that who reads the journal finds what to do.
 
 usage: check_events.py ROOT      prints what is missing, exit status 1 if there is something
 """
@@ -9,19 +9,26 @@ import os
 import re
 import sys
 
-# As the page grows, so does this.
-COVERED = ("gateway/pipeline/spool", "gateway/pipeline/store")
-EVENT = re.compile(r'log::(?:warning|error)\(\s*"([a-z_]+)"')
+COVERED = ("gateway", "adapters", "identity", "config")
+# An event may be chosen between two names.
+CALL = re.compile(r"log::(?:warning|error)\(([^{;]*)[{;]")
+NAME = re.compile(r'"([a-z]+(?:_[a-z]+)+)"')
 
 
 def events_of(text):
-    return set(EVENT.findall(text))
+    return {name for call in CALL.findall(text) for name in NAME.findall(call)}
+
+
+def events_on(page):
+    """The events in the first column of the page's tables, of which a row may name several."""
+    rows = re.findall(r"^\| (`[^|]*) \|", page, re.M)
+    return {name for row in rows for name in re.findall(r"`([a-z_]+)`", row)}
 
 
 def main():
     root = os.path.abspath(sys.argv[1])
     with open(os.path.join(root, "packaging", "OPERATIONS.md"), encoding="utf-8") as file:
-        page = set(re.findall(r"^\| `([a-z_]+)` \|", file.read(), re.M))
+        page = events_on(file.read())
     found = {}
     for folder, _, names in os.walk(root):
         for name in names:
