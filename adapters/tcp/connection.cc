@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "adapters/tcp/connection.h"
 
-#include <algorithm>
 #include <boost/asio/error.hpp>
 #include <utility>
 
@@ -53,13 +52,7 @@ void Connection::write(std::string_view text, std::optional<std::uint64_t> comma
 void Connection::reframe(const Framing& framing) {
   const auto rest = frames_->rest();
   auto fresh = std::make_unique<FrameReader>(framing);
-  for (auto left = rest; !left.empty();) {
-    const auto space = fresh->space();
-    const auto count = std::min(space.size(), left.size());
-    std::copy_n(left.begin(), count, space.begin());
-    fresh->commit(count);
-    left.remove_prefix(count);
-  }
+  feed(*fresh, rest, [] {});
   frames_ = std::move(fresh);
 }
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <memory>
 #include <optional>
@@ -79,5 +80,18 @@ class FrameReader {
   bool silent_ = false;
   FrameCounts counts_;
 };
+
+// Bytes that are in memory already, as if a socket had brought them; `take` empties next() after each piece.
+template <class Take>
+void feed(FrameReader& reader, std::string_view bytes, Take take) {
+  while (!bytes.empty()) {
+    const auto space = reader.space();
+    const auto count = std::min(space.size(), bytes.size());
+    std::copy_n(bytes.begin(), count, space.begin());
+    reader.commit(count);
+    bytes.remove_prefix(count);
+    take();
+  }
+}
 
 }  // namespace trunkline::tcp

@@ -35,14 +35,7 @@ class Stream {
 
   // What goes up, or why something does not.
   Result<std::vector<std::string>> run(std::string_view bytes) {
-    while (!bytes.empty()) {
-      const auto space = reader_.space();
-      const auto count = std::min(space.size(), bytes.size());
-      std::copy_n(bytes.begin(), count, space.begin());
-      reader_.commit(count);
-      bytes.remove_prefix(count);
-      take();
-    }
+    feed(reader_, bytes, [this] { take(); });
     if (map_.tcp->framing.timeout.count() > 0) {
       reader_.on_silence();
       take();

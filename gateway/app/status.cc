@@ -231,8 +231,7 @@ std::string to_json(const Snapshot& snapshot, const config::Settings& settings, 
       }
       if (i < snapshot.twins.size() && snapshot.twins[i].kept) {
         const auto& twin = snapshot.twins[i];
-        row["twin"] =
-            json::object{{"desired", twin.desired}, {"confirmed", twin.confirmed}, {"fault", twin.fault}};
+        row["twin"] = json::object{{"desired", twin.desired}, {"confirmed", twin.confirmed}, {"fault", twin.fault}};
       }
       devices.push_back(std::move(row));
     }

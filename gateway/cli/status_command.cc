@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <chrono>
+#include <functional>
 #include <optional>
 #include <ostream>
 #include <thread>
@@ -69,6 +70,16 @@ const json::array& devices_of(const json::object& status) {
   return devices != nullptr && devices->is_array() ? devices->as_array() : none;
 }
 
+// What to say of a gateway that answers with its devices; of another one its verdict is said.
+int of_devices(const Place& place, const Streams& streams, const std::function<int(const json::object&)>& say) {
+  const auto socket = socket_of(place, streams);
+  if (!socket) return kUsage;
+  const auto look = look_at(*socket);
+  if (look.status.contains("devices")) return say(look.status);
+  streams.err << status_text(look.status);
+  return look.code;
+}
+
 }  // namespace
 
 int status(const Place& place, bool as_json, const Streams& streams) {
@@ -80,35 +91,25 @@ int status(const Place& place, bool as_json, const Streams& streams) {
 }
 
 int devices(const Place& place, bool as_json, const Streams& streams) {
-  const auto socket = socket_of(place, streams);
-  if (!socket) return kUsage;
-  const auto look = look_at(*socket);
-  if (!look.status.contains("devices")) {
-    streams.err << status_text(look.status);
-    return look.code;
-  }
-  streams.out << (as_json ? json::serialize(devices_of(look.status)) + '\n' : devices_text(look.status));
-  return kDone;
+  return of_devices(place, streams, [&](const json::object& status) {
+    streams.out << (as_json ? json::serialize(devices_of(status)) + '\n' : devices_text(status));
+    return kDone;
+  });
 }
 
 int device(const Place& place, const std::string& id, bool as_json, const Streams& streams) {
-  const auto socket = socket_of(place, streams);
-  if (!socket) return kUsage;
-  const auto look = look_at(*socket);
-  if (!look.status.contains("devices")) {
-    streams.err << status_text(look.status);
-    return look.code;
-  }
-  for (const auto& entry : devices_of(look.status)) {
-    const auto* found = entry.if_object();
-    const auto* name = found == nullptr ? nullptr : found->if_contains("id");
-    if (name == nullptr || !name->is_string() || std::string_view(name->as_string()) != id) continue;
-    streams.out << (as_json ? json::serialize(*found) + '\n' : device_text(*found));
-    return kDone;
-  }
-  streams.err << "trunkline: the running gateway has no device " << plain(id)
-              << "; \"trunkline devices\" lists them, \"trunkline check\" says what is wrong with a map\n";
-  return kFailed;
+  return of_devices(place, streams, [&](const json::object& status) {
+    for (const auto& entry : devices_of(status)) {
+      const auto* found = entry.if_object();
+      const auto* name = found == nullptr ? nullptr : found->if_contains("id");
+      if (name == nullptr || !name->is_string() || std::string_view(name->as_string()) != id) continue;
+      streams.out << (as_json ? json::serialize(*found) + '\n' : device_text(*found));
+      return kDone;
+    }
+    streams.err << "trunkline: the running gateway has no device " << plain(id)
+                << "; \"trunkline devices\" lists them, \"trunkline check\" says what is wrong with a map\n";
+    return kFailed;
+  });
 }
 
 int top(const Place& place, Milliseconds pause, std::uint64_t rounds, const Streams& streams) {

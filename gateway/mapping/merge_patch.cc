@@ -6,7 +6,8 @@ namespace trunkline {
 void apply_patch(json::object& document, const json::object& patch) {
   for (const auto& member : patch) {
     if (member.value().is_null()) {
-      document.erase(member.key());
+      // The order of the others stays, so that what goes up looks the same each time.
+      if (const auto* there = document.find(member.key()); there != document.end()) document.stable_erase(there);
       continue;
     }
     auto& place = document[member.key()];

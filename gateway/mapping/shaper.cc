@@ -9,6 +9,7 @@
 #include "gateway/base/encoding.h"
 #include "gateway/mapping/decode.h"
 #include "gateway/mapping/json_text.h"
+#include "gateway/mapping/merge_patch.h"
 #include "gateway/mapping/template.h"
 
 namespace trunkline {
@@ -62,23 +63,6 @@ Result<json::value> one_value(const std::string& body, bool number) {
   if (!is_utf8(body)) return fail(ErrorCode::invalid, "the payload is not valid UTF-8");
   const json::value text(body);
   return number ? to_number(text) : text;
-}
-
-// RFC 7396, without recursion into what is not an object on both sides.
-void merge_patch(json::object& into, const json::object& patch) {
-  for (const auto& [key, value] : patch) {
-    if (value.is_null()) {
-      if (const auto* there = into.find(key); there != into.end()) into.stable_erase(there);
-      continue;
-    }
-    if (value.is_object()) {
-      auto& target = into[key];
-      if (!target.is_object()) target = json::object();
-      merge_patch(target.get_object(), value.get_object());
-    } else {
-      into[key] = value;
-    }
-  }
 }
 
 bool same(const json::value& a, const json::value& b, double dead_band) {
@@ -188,7 +172,7 @@ Verdict Shaper::State::hold(Telemetry& telemetry, const json::value& value, Stea
     open.clear();
     group.emplace(telemetry);
   }
-  merge_patch(open, value.get_object());
+  apply_patch(open, value.get_object());
   if (telemetry.device_time) group->device_time = telemetry.device_time;
   // A group that became too large ends now.
   if (open.size() > PayloadMap::kMaxMembers) group_ends = now;
@@ -241,7 +225,7 @@ Verdict Shaper::State::shape(Telemetry& telemetry, const Captures& captures, Ste
   }
   if (map->merge) {
     if (!value.is_object()) return refused("only an object can be merged");
-    merge_patch(known, value.get_object());
+    apply_patch(known, value.get_object());
     value = known;
     if (known.size() > PayloadMap::kMaxMembers || json_text(value).size() > PayloadMap::kMaxObject) {
       known.clear();

@@ -23,7 +23,7 @@ struct SessionOptions {
   bool commands = false;        // which links it needs beside telemetry
   bool methods = false;
   bool twin = false;
-  bool desired = false;                 // the twin's desired properties are written to the device
+  bool desired = false;                  // the twin's desired properties are written to the device
   Milliseconds command_timeout{45'000};  // from a command's arrival to its outcome
   Milliseconds method_timeout{30'000};   // from the call to the device's answer
   Priority priority = Priority::normal;

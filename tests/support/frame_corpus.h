@@ -81,14 +81,7 @@ class FrameFeeder {
   explicit FrameFeeder(const Framing& framing) : reader_(framing) {}
 
   void feed(std::string_view bytes) {
-    while (!bytes.empty()) {
-      const auto space = reader_.space();
-      const auto count = std::min(space.size(), bytes.size());
-      std::copy_n(bytes.begin(), count, space.begin());
-      reader_.commit(count);
-      bytes.remove_prefix(count);
-      take();
-    }
+    tcp::feed(reader_, bytes, [this] { take(); });
   }
   void silence() {
     reader_.on_silence();

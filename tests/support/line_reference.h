@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-#include <algorithm>
 #include <cstdint>
 #include <string>
 #include <string_view>
@@ -36,14 +35,9 @@ inline Lines split(const Framing& framing, std::string_view text) {
 
 // Gives the codec `bytes` in as many pieces as it has room for.
 inline void feed(tcp::FrameReader& codec, std::string_view bytes, Lines& out) {
-  while (!bytes.empty()) {
-    const auto space = codec.space();
-    const auto count = std::min(space.size(), bytes.size());
-    std::copy_n(bytes.begin(), count, space.begin());
-    codec.commit(count);
-    bytes.remove_prefix(count);
+  tcp::feed(codec, bytes, [&] {
     while (const auto line = codec.next()) out.lines.emplace_back(line->body);
-  }
+  });
 }
 
 }  // namespace trunkline::test

@@ -165,17 +165,12 @@ bool reads_as_one(Framing framing, std::string_view wire) {
   }
   FrameReader reader(framing);
   std::size_t frames = 0;
-  while (!wire.empty()) {
-    const auto space = reader.space();
-    const auto count = std::min(space.size(), wire.size());
-    std::copy_n(wire.begin(), count, space.begin());
-    reader.commit(count);
-    wire.remove_prefix(count);
+  feed(reader, wire, [&] {
     while (const auto frame = reader.next()) {
       // SLIP and COBS begin and end with their mark, so the one in front ends an empty frame.
       if (!frame->body.empty()) ++frames;
     }
-  }
+  });
   const auto& counts = reader.counts();
   return frames == 1 && !reader.partial() && counts.noise_bytes == 0 && counts.overlong == 0 &&
          counts.check_failed == 0 && counts.malformed == 0;

@@ -3,14 +3,11 @@
 // adapter with an ingress that answers at once, beside libcoap that answers at once, over UDP and DTLS, in turn. Prints
 // one line of each, the median of the rounds: rate, p50 and p99 until the 2.04, CPU of the server per message, its
 // memory per session.
-#include <signal.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <cstdio>
 #include <cstdlib>
-#include <fstream>
 #include <functional>
 #include <string>
 #include <vector>
@@ -18,6 +15,7 @@
 #include "adapters/coap/coap_adapter.h"
 #include "tests/bench/coap/bare_server.h"
 #include "tests/bench/coap/clients.h"
+#include "tests/bench/served.h"
 
 using namespace trunkline;
 
@@ -37,7 +35,7 @@ std::string name(std::size_t i) {
   return "device-" + std::to_string(i);
 }
 
-void serve_ours(bool secure, std::size_t devices, const std::function<void(std::uint16_t)>& ready) {
+void serve_ours(bool secure, std::size_t devices, const bench::Served::Ready& ready) {
   SystemClock clock;
   Metrics metrics;
   SafeAtOnce ingress;
@@ -61,68 +59,21 @@ void serve_ours(bool secure, std::size_t devices, const std::function<void(std::
   for (;;) ::pause();
 }
 
-struct Usage {
-  double cpu_us = 0;
-  long pss_kib = 0;
-};
-
-Usage usage_of(pid_t pid) {
-  Usage out;
-  std::ifstream stat("/proc/" + std::to_string(pid) + "/stat");
-  std::string word;
-  long user = 0, system = 0;
-  for (int i = 1; i <= 13; ++i) stat >> word;
-  stat >> user >> system;
-  out.cpu_us = static_cast<double>(user + system) * 1e6 / static_cast<double>(::sysconf(_SC_CLK_TCK));
-  std::ifstream memory("/proc/" + std::to_string(pid) + "/smaps_rollup");
-  while (memory >> word) {
-    if (word == "Pss:") memory >> out.pss_kib;
-  }
-  return out;
-}
-
-// A server in a process of its own, so that its CPU and memory are its own.
-struct Server {
-  pid_t pid = 0;
-  std::uint16_t port = 0;
-
-  explicit Server(const std::function<void(const std::function<void(std::uint16_t)>&)>& serve) {
-    int pipe[2];
-    if (::pipe(pipe) != 0) std::abort();
-    pid = ::fork();
-    if (pid == 0) {
-      serve([&pipe](std::uint16_t chosen) {
-        if (::write(pipe[1], &chosen, sizeof chosen) != sizeof chosen) std::abort();
-      });
-      std::_Exit(0);
-    }
-    if (::read(pipe[0], &port, sizeof port) != sizeof port) std::abort();
-    ::close(pipe[0]);
-    ::close(pipe[1]);
-  }
-  Server(const Server&) = delete;
-  Server& operator=(const Server&) = delete;
-  ~Server() {
-    ::kill(pid, SIGKILL);
-    ::waitpid(pid, nullptr, 0);
-  }
-};
-
 struct Figures {
   double rate = 0, cpu_us = 0, kib = 0;
   bench::Clients::Result load;
 };
 
-Figures measure(bool secure, std::size_t sessions, double seconds, const Server& server, bool one_path) {
-  const auto before = usage_of(server.pid);
+Figures measure(bool secure, std::size_t sessions, double seconds, const bench::Served& server, bool one_path) {
+  const auto before = bench::usage_of(server.pid);
   bench::Clients clients(
       "127.0.0.1:" + std::to_string(server.port), secure, sessions, kKey,
       [one_path](std::size_t i) { return one_path ? std::string("/t") : "/t" + std::to_string(i); }, name);
   clients.run(2 * sessions, 10);  // each has spoken
-  const auto start = usage_of(server.pid);
+  const auto start = bench::usage_of(server.pid);
   Figures out;
   out.load = clients.run(~std::size_t{0}, seconds);
-  const auto after = usage_of(server.pid);
+  const auto after = bench::usage_of(server.pid);
   const auto answered = static_cast<double>(std::max<std::size_t>(out.load.answered, 1));
   out.rate = static_cast<double>(out.load.answered) / out.load.seconds;
   out.cpu_us = (after.cpu_us - start.cpu_us) / answered;
@@ -158,10 +109,10 @@ int main(int argc, char** argv) {
       std::vector<Figures> bare, ours;
       for (std::size_t round = 0; round < rounds; ++round) {
         {
-          const Server server([secure](const auto& ready) { bench::serve_bare(secure, kKey, ready); });
+          const bench::Served server([secure](const auto& ready) { bench::serve_bare(secure, kKey, ready); });
           bare.push_back(measure(secure, sessions, seconds, server, true));
         }
-        const Server server([&](const auto& ready) { serve_ours(secure, sessions, ready); });
+        const bench::Served server([&](const auto& ready) { serve_ours(secure, sessions, ready); });
         ours.push_back(measure(secure, sessions, seconds, server, secure));
       }
       print("libcoap", secure, sessions, bare);

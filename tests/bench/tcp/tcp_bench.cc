@@ -4,18 +4,14 @@
 // connections: rate, CPU of the server per message, and its memory per connection.
 #include <arpa/inet.h>
 #include <netinet/in.h>
-#include <signal.h>
 #include <sys/epoll.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include <chrono>
 #include <cstdio>
 #include <cstdlib>
-#include <fstream>
-#include <functional>
 #include <memory>
 #include <string>
 #include <vector>
@@ -23,9 +19,13 @@
 #include "adapters/tcp/frame_reader.h"
 #include "adapters/tcp/tcp_adapter.h"
 #include "gateway/net/connect.h"
+#include "tests/bench/served.h"
 
 using namespace trunkline;
 using Steady = std::chrono::steady_clock;
+using bench::Served;
+using bench::Usage;
+using bench::usage_of;
 
 namespace {
 
@@ -41,13 +41,11 @@ class SafeAtOnce final : public Ingress {
   }
 };
 
-using Ready = std::function<void(std::uint16_t)>;
-
 std::uint16_t port_of(const std::string& address) {
   return static_cast<std::uint16_t>(std::stoi(address.substr(address.rfind(':') + 1)));
 }
 
-void serve_ours(std::size_t devices, const Ready& ready) {
+void serve_ours(std::size_t devices, const Served::Ready& ready) {
   SystemClock clock;
   Metrics metrics;
   SafeAtOnce ingress;
@@ -97,7 +95,7 @@ struct BareLine : std::enable_shared_from_this<BareLine> {
   std::string out, next;
 };
 
-void serve_bare(std::size_t /*devices*/, const Ready& ready) {
+void serve_bare(std::size_t /*devices*/, const Served::Ready& ready) {
   net::asio::io_context io{1};
   const auto listener = net::Listener::open(io, {"127.0.0.1", 0}, [](net::asio::ip::tcp::socket socket) {
     std::make_shared<BareLine>(net::tcp_stream(std::move(socket)))->read();
@@ -105,53 +103,6 @@ void serve_bare(std::size_t /*devices*/, const Ready& ready) {
   ready((*listener)->local().port);
   io.run();
 }
-
-struct Usage {
-  double cpu_us = 0;
-  long pss_kib = 0;
-};
-
-Usage usage_of(pid_t pid) {
-  Usage out;
-  std::ifstream stat("/proc/" + std::to_string(pid) + "/stat");
-  std::string word;
-  long user = 0, system = 0;
-  for (int i = 1; i <= 13; ++i) stat >> word;
-  stat >> user >> system;
-  out.cpu_us = static_cast<double>(user + system) * 1e6 / static_cast<double>(::sysconf(_SC_CLK_TCK));
-  std::ifstream memory("/proc/" + std::to_string(pid) + "/smaps_rollup");
-  while (memory >> word) {
-    if (word == "Pss:") memory >> out.pss_kib;
-  }
-  return out;
-}
-
-struct Server {
-  pid_t pid = 0;
-  std::uint16_t port = 0;
-
-  explicit Server(const std::function<void(const Ready&)>& serve) {
-    int pipe[2];
-    if (::pipe(pipe) != 0) std::abort();
-    pid = ::fork();
-    if (pid == 0) {
-      if (std::freopen("/dev/null", "w", stderr) == nullptr) std::abort();
-      serve([&pipe](std::uint16_t chosen) {
-        if (::write(pipe[1], &chosen, sizeof chosen) != sizeof chosen) std::abort();
-      });
-      std::_Exit(0);
-    }
-    ::close(pipe[1]);
-    if (::read(pipe[0], &port, sizeof port) != sizeof port) std::abort();
-    ::close(pipe[0]);
-  }
-  Server(const Server&) = delete;
-  Server& operator=(const Server&) = delete;
-  ~Server() {
-    ::kill(pid, SIGKILL);
-    ::waitpid(pid, nullptr, 0);
-  }
-};
 
 struct Client {
   int fd = -1;
@@ -175,7 +126,7 @@ std::size_t hear(Client& client, std::size_t& half) {
   return whole;
 }
 
-void measure(const char* what, std::size_t connections, std::size_t window, double seconds, const Server& server) {
+void measure(const char* what, std::size_t connections, std::size_t window, double seconds, const Served& server) {
   const auto before = usage_of(server.pid);
   std::vector<Client> clients(connections);
   std::vector<std::size_t> halves(connections);
@@ -256,10 +207,10 @@ int main(int argc, char** argv) {
   };
   for (const auto& [connections, window] : {Load{10, 50}, Load{1000, 10}, Load{10'000, 1}}) {
     {
-      const Server bare([n = connections](const auto& ready) { serve_bare(n, ready); });
+      const Served bare([n = connections](const auto& ready) { serve_bare(n, ready); });
       measure("bare Asio", connections, window, seconds, bare);
     }
-    const Server ours([n = connections](const auto& ready) { serve_ours(n, ready); });
+    const Served ours([n = connections](const auto& ready) { serve_ours(n, ready); });
     measure("adapter", connections, window, seconds, ours);
   }
 }

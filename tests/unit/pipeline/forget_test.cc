@@ -2,7 +2,7 @@
 // What a limit removed from the spool is not sent any more.
 #include "gateway/pipeline/multiplexer.h"
 #include "tests/support/catch.h"
-#include "tests/support/fake_uplink.h"
+#include "tests/support/multiplexer_rig.h"
 
 using namespace trunkline;
 using namespace trunkline::test;
@@ -11,47 +11,19 @@ using namespace std::chrono_literals;
 namespace {
 
 // One device with a ready link, two messages in flight (1, 2) and two waiting (3, 4).
-struct Bench {
-  FakeUplink uplink;
-  FakeStoreRequests store;
-  FakeTokens tokens;
-  FakeCommands commands;
-  Metrics metrics;
-  Multiplexer mux{uplink, store, tokens, commands, metrics, {.attach_rate = 0}, 7};
-  SteadyTime now = SteadyTime{} + 1h;
+struct Bench : MultiplexerRig {
   DeviceSlot slot;
 
   Bench() {
     slot = mux.add(device_id("a"), {.max_in_flight = 2}, false);
     for (std::uint64_t i = 1; i <= 4; ++i) mux.offer(message("a", i));
-    ready();
-    REQUIRE(sent() == std::vector<std::uint64_t>{1, 2});
-  }
-  void ready() {
-    tick();
-    mux.on_ready({});
-    tick();
-    mux.on_authorised(slot);
-    tick();
-    mux.on_attached(slot, DeviceLink::telemetry);
-    tick();
-  }
-  void tick() { mux.tick(now, WallTime(std::chrono::hours(500'000))); }
-  void pass(Milliseconds time) {
-    now += time;
-    mux.set_time(now);
-    tick();
+    ready(slot);
+    REQUIRE(newly_sent() == std::vector<std::uint64_t>{1, 2});
   }
   void forget(std::uint64_t sequence) { mux.forget(device_id("a"), Position::make(1, sequence)); }
   void outcome(std::uint64_t sequence, Outcome outcome) {
     mux.on_outcome(slot, Position::make(1, sequence), std::move(outcome));
     tick();
-  }
-  // Since the last look.
-  std::vector<std::uint64_t> sent() {
-    std::vector<std::uint64_t> out;
-    for (const auto& transfer : std::exchange(uplink.sent, {})) out.push_back(transfer.message->position.sequence());
-    return out;
   }
 };
 
@@ -61,7 +33,7 @@ TEST_CASE("a removed message that waits in memory is not sent", "[D-04][D-06]") 
   Bench bench;
   bench.forget(3);
   bench.outcome(1, Outcome::accepted());
-  REQUIRE(bench.sent() == std::vector<std::uint64_t>{4});
+  REQUIRE(bench.newly_sent() == std::vector<std::uint64_t>{4});
   bench.forget(3);  // told twice, or of a message that is not there
   bench.forget(99);
   bench.mux.forget(device_id("unknown"), Position::make(1, 1));
@@ -77,18 +49,18 @@ TEST_CASE("a removed message that is in flight counts as the hub says, and is no
   SECTION("released: gone, and nothing waits for it") {
     bench.outcome(1, Outcome::released());
     REQUIRE(bench.store.settled.empty());
-    REQUIRE(bench.sent() == std::vector<std::uint64_t>{3});
+    REQUIRE(bench.newly_sent() == std::vector<std::uint64_t>{3});
   }
   SECTION("modified: gone") {
     bench.outcome(1, {Outcome::Kind::modified, false, {}, {}});
     bench.pass(60s);
-    REQUIRE(bench.sent() == std::vector<std::uint64_t>{3});
+    REQUIRE(bench.newly_sent() == std::vector<std::uint64_t>{3});
   }
   SECTION("the connection ends: only the others are sent again") {
     bench.mux.on_lost({}, {LinkFault::Kind::transport, "x", "cut", {}});
     bench.pass(60s);
-    bench.ready();
-    REQUIRE(bench.sent() == std::vector<std::uint64_t>{2, 3});
+    bench.ready(bench.slot);
+    REQUIRE(bench.newly_sent() == std::vector<std::uint64_t>{2, 3});
     REQUIRE(bench.metrics.metric("uplink_requeued_total", "").value() == 1);
   }
 }
@@ -107,7 +79,7 @@ TEST_CASE("a backlog that was removed before it was read is not asked for again 
     bench.outcome(2, Outcome::accepted());
     bench.outcome(3, Outcome::accepted());
     bench.outcome(4, Outcome::accepted());
-    REQUIRE(bench.sent() == std::vector<std::uint64_t>{3, 4, 10});
+    REQUIRE(bench.newly_sent() == std::vector<std::uint64_t>{3, 4, 10});
   }
   SECTION("what was missed meanwhile is asked for") {
     bench.mux.missed(device_id("a"), Position::make(1, 11));

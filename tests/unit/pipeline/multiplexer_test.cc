@@ -4,7 +4,7 @@
 #include <algorithm>
 
 #include "tests/support/catch.h"
-#include "tests/support/fake_uplink.h"
+#include "tests/support/multiplexer_rig.h"
 
 using namespace trunkline;
 using namespace trunkline::test;
@@ -12,46 +12,7 @@ using namespace std::chrono_literals;
 
 namespace {
 
-// A multiplexer between fakes, with a time that only the test moves.
-struct Bench {
-  FakeUplink uplink;
-  FakeStoreRequests store;
-  FakeTokens tokens;
-  FakeCommands commands;
-  Metrics metrics;
-  Multiplexer mux;
-  SteadyTime now = SteadyTime{} + 1h;
-
-  explicit Bench(Multiplexer::Options options = {.attach_rate = 0})
-      : mux(uplink, store, tokens, commands, metrics, options, 7) {}
-
-  SteadyTime tick() { return mux.tick(now, WallTime(std::chrono::hours(500'000))); }
-  void pass(Milliseconds time) {
-    now += time;
-    mux.set_time(now);
-    tick();
-  }
-  // Connects and brings the device to a ready telemetry link.
-  void ready(DeviceSlot slot) {
-    tick();
-    mux.on_ready({});
-    tick();
-    mux.on_authorised(slot);
-    tick();
-    mux.on_attached(slot, DeviceLink::telemetry);
-    tick();
-  }
-  std::uint64_t count(const std::string& name) { return metrics.metric(name, "").value(); }
-  std::vector<std::uint64_t> sent_sequences() {
-    std::vector<std::uint64_t> out;
-    for (const auto& transfer : uplink.sent) out.push_back(transfer.message->position.sequence());
-    return out;
-  }
-};
-
-LinkFault fault(LinkFault::Kind kind) {
-  return {kind, "amqp:test", "a test", {}};
-}
+using Bench = MultiplexerRig;
 
 Command command(const std::string& device, std::uint64_t sequence) {
   Command out{device_id(device)};
@@ -170,7 +131,7 @@ TEST_CASE("after a lost connection the unsettled messages are sent again in orde
   for (std::uint64_t i = 1; i <= 4; ++i) bench.mux.offer(message("a", i));
   bench.ready(slot);
   bench.mux.on_outcome(slot, Position::make(1, 2), Outcome::accepted());
-  bench.mux.on_lost({}, fault(LinkFault::Kind::transport));
+  bench.mux.on_lost({}, link_fault(LinkFault::Kind::transport));
   REQUIRE(bench.mux.in_flight() == 0);
   REQUIRE(bench.count("uplink_requeued_total") == 3);
   bench.uplink.sent.clear();
@@ -196,7 +157,7 @@ TEST_CASE("reconnecting backs off with jitter and never opens twice at the same 
     const auto opens = bench.uplink.opens;
     bench.pass(1h);
     REQUIRE(bench.uplink.opens == opens);  // an attempt is under way
-    bench.mux.on_lost({}, fault(LinkFault::Kind::transport));
+    bench.mux.on_lost({}, link_fault(LinkFault::Kind::transport));
     const auto next = bench.tick();
     REQUIRE(bench.uplink.opens == opens);
     REQUIRE(next >= bench.now + 100ms);
@@ -216,7 +177,7 @@ TEST_CASE("a refused token puts that device in quarantine and touches nobody els
   bench.tick();
   bench.mux.on_ready({});
   bench.tick();
-  bench.mux.on_refused(bad, fault(LinkFault::Kind::unauthorised));
+  bench.mux.on_refused(bad, link_fault(LinkFault::Kind::unauthorised));
   bench.mux.on_authorised(good);
   bench.tick();
   bench.mux.on_attached(good, DeviceLink::telemetry);
@@ -254,7 +215,7 @@ TEST_CASE("a detached link restarts that device only, with its messages in order
   for (auto slot : {a, b}) bench.mux.on_attached(slot, DeviceLink::telemetry);
   bench.tick();
   bench.uplink.sent.clear();
-  bench.mux.on_detached(a, DeviceLink::telemetry, fault(LinkFault::Kind::busy));
+  bench.mux.on_detached(a, DeviceLink::telemetry, link_fault(LinkFault::Kind::busy));
   bench.tick();
   REQUIRE(bench.uplink.detached == std::vector{a});
   REQUIRE(bench.mux.status().devices[1].in_flight == 1);
@@ -272,11 +233,11 @@ TEST_CASE("a link ended for its token gets one fresh token before the device is 
   const auto slot = bench.mux.add(device_id("a"), {}, false);
   bench.mux.offer(message("a", 1));
   bench.ready(slot);
-  bench.mux.on_detached(slot, DeviceLink::telemetry, fault(LinkFault::Kind::unauthorised));
+  bench.mux.on_detached(slot, DeviceLink::telemetry, link_fault(LinkFault::Kind::unauthorised));
   bench.tick();
   REQUIRE(bench.mux.status().devices[0].state == SessionState::backing_off);
   bench.pass(1s);
-  bench.mux.on_refused(slot, fault(LinkFault::Kind::unauthorised));
+  bench.mux.on_refused(slot, link_fault(LinkFault::Kind::unauthorised));
   REQUIRE(bench.mux.status().devices[0].state == SessionState::quarantined);
 }
 
@@ -527,12 +488,12 @@ TEST_CASE("it says of each device whether the hub takes its messages", "[D-06][I
     REQUIRE(bench.store.flow["a"]);
   }
   SECTION("not one that the hub refuses") {
-    bench.mux.on_detached(a, DeviceLink::telemetry, fault(LinkFault::Kind::not_found));
+    bench.mux.on_detached(a, DeviceLink::telemetry, link_fault(LinkFault::Kind::not_found));
     bench.tick();
     REQUIRE_FALSE(bench.store.flow["a"]);
   }
   SECTION("none without a connection") {
-    bench.mux.on_lost({}, fault(LinkFault::Kind::transport));
+    bench.mux.on_lost({}, link_fault(LinkFault::Kind::transport));
     REQUIRE_FALSE(bench.store.flow["a"]);
     REQUIRE_FALSE(bench.store.flow["b"]);
     return;

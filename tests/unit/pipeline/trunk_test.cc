@@ -6,7 +6,7 @@
 
 #include "gateway/pipeline/multiplexer.h"
 #include "tests/support/catch.h"
-#include "tests/support/fake_uplink.h"
+#include "tests/support/multiplexer_rig.h"
 
 using namespace trunkline;
 using namespace trunkline::test;
@@ -15,10 +15,6 @@ using Kind = LinkFault::Kind;
 
 namespace {
 
-LinkFault fault(Kind kind) {
-  return {kind, "amqp:test", "a test", {}};
-}
-
 Multiplexer::Options options(unsigned max_devices = 990) {
   Multiplexer::Options out;
   out.attach_rate = 0;
@@ -26,31 +22,16 @@ Multiplexer::Options options(unsigned max_devices = 990) {
   return out;
 }
 
-struct Bench {
-  FakeUplink uplink;
-  FakeStoreRequests store;
-  FakeTokens tokens;
-  FakeCommands commands;
-  Metrics metrics;
-  Multiplexer mux;
-  SteadyTime now = SteadyTime{} + 1h;
+struct Bench : MultiplexerRig {
   std::uint64_t sequence = 0;
 
-  explicit Bench(Multiplexer::Options chosen = options()) : mux(uplink, store, tokens, commands, metrics, chosen, 7) {}
+  explicit Bench(Multiplexer::Options chosen = options()) : MultiplexerRig(chosen) {}
 
-  SteadyTime tick() {
-    mux.set_time(now);
-    return mux.tick(now, WallTime(std::chrono::hours(500'000)));
-  }
-  void pass(SteadyTime::duration time) {
-    now += time;
-    tick();
-  }
   // A kind hub: opens what is asked for, ends what is to end, takes tokens, attaches; settles nothing.
   void settle_down() {
     for (int round = 0; round < 20; ++round) {
       tick();
-      for (const auto connection : std::exchange(uplink.ending, {})) mux.on_lost(connection, fault(Kind::stopped));
+      for (const auto connection : std::exchange(uplink.ending, {})) mux.on_lost(connection, link_fault(Kind::stopped));
       for (const auto connection : std::exchange(uplink.opening, {})) mux.on_ready(connection);
       for (const auto slot : std::exchange(uplink.authorised, {})) mux.on_authorised(slot);
       for (const auto& [slot, link] : std::exchange(uplink.attached, {})) mux.on_attached(slot, link);
@@ -73,7 +54,6 @@ struct Bench {
     FAIL("no device " << name);
     throw 0;
   }
-  std::uint64_t count(const std::string& name) { return metrics.metric(name, "").value(); }
 };
 
 }  // namespace
@@ -87,7 +67,7 @@ TEST_CASE("the secondary key is tried when the primary is refused, and the switc
   bench.mux.on_ready({});
   bench.tick();
   REQUIRE(bench.uplink.tokens[slot] == "primary");
-  bench.mux.on_refused(slot, fault(Kind::unauthorised));
+  bench.mux.on_refused(slot, link_fault(Kind::unauthorised));
   bench.tick();
   REQUIRE(bench.uplink.tokens[slot] == "secondary");
   REQUIRE(bench.count("device_key_switches_total") == 0);
@@ -99,7 +79,7 @@ TEST_CASE("the secondary key is tried when the primary is refused, and the switc
   bench.mux.identities_changed();
   bench.tick();
   REQUIRE(bench.uplink.tokens[slot] == "primary");
-  bench.mux.on_refused(slot, fault(Kind::unauthorised));
+  bench.mux.on_refused(slot, link_fault(Kind::unauthorised));
   bench.tick();
   REQUIRE(bench.uplink.tokens[slot] == "secondary");
   bench.mux.on_authorised(slot);
@@ -114,9 +94,9 @@ TEST_CASE("both keys refused is quarantine, and the next try begins with the pri
   bench.tick();
   bench.mux.on_ready({});
   bench.tick();
-  bench.mux.on_refused(slot, fault(Kind::unauthorised));
+  bench.mux.on_refused(slot, link_fault(Kind::unauthorised));
   bench.tick();
-  bench.mux.on_refused(slot, fault(Kind::unauthorised));
+  bench.mux.on_refused(slot, link_fault(Kind::unauthorised));
   bench.tick();
   REQUIRE(bench.of("a").state == SessionState::quarantined);
   bench.now = bench.of("a").next_try;
@@ -132,7 +112,7 @@ TEST_CASE("after three evictions the device is left to the other client, and tri
   for (int eviction = 1; eviction <= 3; ++eviction) {
     bench.settle_down();
     REQUIRE(bench.of("a").state == SessionState::ready);
-    bench.mux.on_detached(slot, DeviceLink::commands, fault(Kind::taken_over));
+    bench.mux.on_detached(slot, DeviceLink::commands, link_fault(Kind::taken_over));
     bench.tick();
     if (eviction < 3) {
       REQUIRE(bench.of("a").state == SessionState::backing_off);
@@ -147,13 +127,13 @@ TEST_CASE("after three evictions the device is left to the other client, and tri
   bench.now = bench.of("a").next_try;
   bench.settle_down();
   REQUIRE(bench.of("a").state == SessionState::ready);
-  bench.mux.on_detached(slot, DeviceLink::commands, fault(Kind::taken_over));
+  bench.mux.on_detached(slot, DeviceLink::commands, link_fault(Kind::taken_over));
   REQUIRE(bench.of("a").state == SessionState::quarantined);
   // Held for ten minutes, it is ours.
   bench.now = bench.of("a").next_try;
   bench.settle_down();
   bench.pass(11min);
-  bench.mux.on_detached(slot, DeviceLink::commands, fault(Kind::taken_over));
+  bench.mux.on_detached(slot, DeviceLink::commands, link_fault(Kind::taken_over));
   REQUIRE(bench.of("a").state == SessionState::backing_off);
 }
 
@@ -174,7 +154,7 @@ TEST_CASE("past the limit of a connection a further one opens, and status says h
 
   // One of them is lost: only its devices notice.
   bench.accept_all();
-  bench.mux.on_lost({1}, fault(Kind::transport));
+  bench.mux.on_lost({1}, link_fault(Kind::transport));
   REQUIRE(bench.of("d0").state == SessionState::ready);
   REQUIRE(bench.of("d3").state == SessionState::idle);
   REQUIRE_FALSE(bench.mux.status().connected());
@@ -257,7 +237,7 @@ TEST_CASE("a connection that the hub calls full sends the refused device to anot
   bench.tick();
   bench.uplink.opening.clear();
   bench.uplink.authorised.clear();
-  bench.mux.on_refused(a, fault(Kind::full));
+  bench.mux.on_refused(a, link_fault(Kind::full));
   bench.settle_down();
   REQUIRE(bench.uplink.place[a].value == 1);
   REQUIRE(bench.uplink.sent.size() == 1);
@@ -342,7 +322,7 @@ TEST_CASE("when several devices wait and none is settled the connection is rebui
     bench.pass(60s);
     REQUIRE(bench.uplink.aborts == round);
     for (const auto connection : std::exchange(bench.uplink.ending, {}))
-      bench.mux.on_lost(connection, fault(Kind::timeout));
+      bench.mux.on_lost(connection, link_fault(Kind::timeout));
     bench.tick();
     if (round < 3) {
       // Quarantine would hide the stall of the connection: each device is still below its own limit.
@@ -362,7 +342,7 @@ TEST_CASE("one settlement proves that the connection lives", "[R-01]") {
   bench.settle_down();
   bench.pass(60s);
   for (const auto connection : std::exchange(bench.uplink.ending, {}))
-    bench.mux.on_lost(connection, fault(Kind::timeout));
+    bench.mux.on_lost(connection, link_fault(Kind::timeout));
   bench.tick();
   bench.pass(30s);
   bench.uplink.sent.clear();

@@ -15,9 +15,9 @@ TEST_CASE("a connection string is read by its names, whatever their order") {
 }
 
 TEST_CASE("what is no policy's connection string is refused, and never quoted", "[S-01]") {
-  for (const auto* text :
-       {"", "nonsense", "HostName=h", "HostName=h;SharedAccessKeyName=p",
-        "HostName=h;DeviceId=d;SharedAccessKey=c2VjcmV0", "HostName=h;SharedAccessKeyName=p;SharedAccessKey=!secret!"}) {
+  for (const auto* text : {"", "nonsense", "HostName=h", "HostName=h;SharedAccessKeyName=p",
+                           "HostName=h;DeviceId=d;SharedAccessKey=c2VjcmV0",
+                           "HostName=h;SharedAccessKeyName=p;SharedAccessKey=!secret!"}) {
     const auto read = ConnectionString::parse(text);
     REQUIRE_FALSE(read);
     CHECK(read.error().message.find("secret") == std::string::npos);
