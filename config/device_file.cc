@@ -338,7 +338,7 @@ void check_overlaps(const std::vector<DeviceDraft>& drafts, std::vector<Problem>
 void check_devices(const std::vector<DeviceDraft>& drafts, References main, std::vector<Problem>& problems,
                    std::vector<Problem>& warnings) {
   check_overlaps(drafts, warnings);
-  check_tcp_lines(drafts, problems);
+  check_tcp_lines(drafts, problems, warnings);
   std::unordered_set<std::string> shared;
   std::unordered_map<std::string, const Claim*> taken;
   std::unordered_multimap<std::uint16_t, std::pair<ListenAddress, SourcePlace>> listeners;

@@ -56,6 +56,7 @@ struct DeviceDraft {
   std::map<std::string, DeviceId> lookup;
   std::string key_pointer;
   std::vector<Sample> samples;
+  std::vector<NamedFile> files{};
 };
 
 // What trunkline.toml says that device maps refer to; nothing if that file could not be read, so that one syntax error
@@ -76,7 +77,8 @@ void check_devices(const std::vector<DeviceDraft>& drafts, References main, std:
                    std::vector<Problem>& warnings);
 
 // Devices that share a listener or a dialled line: what is theirs together must be equal.
-void check_tcp_lines(const std::vector<DeviceDraft>& drafts, std::vector<Problem>& problems);
+void check_tcp_lines(const std::vector<DeviceDraft>& drafts, std::vector<Problem>& problems,
+                     std::vector<Problem>& warnings);
 
 // `map = { … }`: how its payloads become what goes up.
 std::shared_ptr<const PayloadMap> read_payload_map(TableReader& device);

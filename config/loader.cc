@@ -73,6 +73,7 @@ LoadedTexts load_texts_and_names(const SourceFile& main, const std::vector<Sourc
   loaded.settings = std::move(parsed.settings);
   loaded.settings.devices.reserve(drafts.size());
   for (auto& draft : drafts) {
+    append(parsed.files, std::move(draft.files));
     if (draft.family) {
       loaded.settings.families.push_back(
           {std::move(draft.id_rule), std::move(draft.map), std::move(draft.lookup), std::move(draft.key_pointer)});

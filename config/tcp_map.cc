@@ -2,15 +2,20 @@
 #include <algorithm>
 #include <array>
 #include <span>
+#include <string_view>
 #include <unordered_map>
+#include <unordered_set>
 
 #include "config/device_file.h"
 #include "config/framing.h"
 #include "config/suggest.h"
 #include "gateway/mapping/template.h"
+#include "gateway/net/network_set.h"
 
 namespace trunkline::config {
 namespace {
+
+using namespace std::string_view_literals;
 
 constexpr std::size_t kMost = 4096;  // bytes of anything that is sent
 constexpr Milliseconds kDay{86'400'000};
@@ -195,7 +200,8 @@ void read_identify(TableReader& reader, TcpMap& tcp) {
   auto& identify = tcp.line.identify;
   const bool said = inner.require("by") != nullptr;
   const auto by = inner.choice("by", {"address", "registration", "frame", "certificate", "psk"});
-  if (auto is = inner.text("is")) tcp.is = is->value;
+  const auto is = inner.text("is");
+  if (is) tcp.is = is->value;
   if (!by) {
     if (said) return;
     return inner.finish();
@@ -206,6 +212,14 @@ void read_identify(TableReader& reader, TcpMap& tcp) {
                 : by->value == "frame"        ? By::frame
                 : by->value == "certificate"  ? By::certificate
                                               : By::psk;
+  if (identify.by == By::address) {
+    if (!is) {
+      static_cast<void>(inner.require("is"));
+    } else if (const auto network = net::NetworkSet().add(is->value); !network) {
+      inner.findings().problem(
+          is->mark, "tcp.identify.is: " + network.error().message + "; write such as \"10.0.0.7\" or \"10.0.7.0/24\"");
+    }
+  }
   if (identify.by == By::registration) {
     if (const auto bytes = inner.integer("bytes", 1, 256)) {
       identify.bytes = static_cast<std::size_t>(*bytes);
@@ -228,26 +242,40 @@ void read_identify(TableReader& reader, TcpMap& tcp) {
   inner.finish();
 }
 
-void read_tls(TableReader& reader, TcpMap& tcp) {
+void read_tls(TableReader& reader, TcpMap& tcp, std::vector<NamedFile>& files) {
   const auto* entry = reader.table("tls");
   if (entry == nullptr) return;
   TableReader inner(*entry->value.table(), entry->value.mark, "tcp.tls", reader.findings());
   auto& tls = tcp.line.tls.emplace();
   const auto path = [&](const char* key) {
     auto found = inner.path(key);
-    return found ? found->value : std::string();
+    if (!found) return std::string();
+    files.push_back({inner.name_of(key), found->value, inner.findings().place(found->mark), key == "key"sv});
+    return found->value;
   };
   tls.ca_file = path("ca_file");
-  if (!tcp.connect.empty()) {
-    if (auto name = inner.text("name")) tls.name = name->value;
-  } else {
-    tls.cert = path("cert");
-    tls.key = path("key");
-    tls.psk = inner.flag("psk").value_or(false);
-    if (tls.cert.empty() != tls.key.empty()) {
-      inner.findings().problem(inner.mark(), "tcp.tls.cert and tcp.tls.key belong together; set both");
-    } else if (tls.cert.empty() && !tls.psk) {
+  tls.cert = path("cert");
+  tls.key = path("key");
+  tls.psk = inner.flag("psk").value_or(false);
+  if ((inner.find("cert") == nullptr) != (inner.find("key") == nullptr)) {
+    inner.findings().problem(inner.mark(), "tcp.tls.cert and tcp.tls.key belong together; set both");
+  } else if (tcp.connect.empty()) {
+    if (inner.find("cert") == nullptr && !tls.psk) {
       inner.findings().problem(inner.mark(), "tcp.tls needs cert and key, or psk = true");
+    }
+  } else {
+    if (auto name = inner.text("name")) tls.name = name->value;
+    if (auto identity = inner.text("identity")) tls.identity = identity->value;
+    if (tls.psk && (inner.find("cert") != nullptr || inner.find("ca_file") != nullptr || !tls.name.empty())) {
+      inner.findings().problem(inner.mark(),
+                               "tcp.tls.psk when dialling: the key is the proof of both sides; remove the certificates "
+                               "and the name, or the key");
+    } else if (!tls.psk && !tls.identity.empty()) {
+      inner.findings().problem(inner.find("identity")->value.mark,
+                               "tcp.tls.identity is who we are by a pre-shared key; add psk = true, or remove it");
+    } else if (tls.identity.size() > 128) {
+      inner.findings().problem(inner.find("identity")->value.mark,
+                               "tcp.tls.identity is longer than 128 bytes; shorten it");
     }
   }
   inner.finish();
@@ -269,6 +297,23 @@ void check_proof(TableReader& reader, const TcpMap& tcp) {
   }
   if (by == By::certificate && !(tls && !tls->ca_file.empty())) {
     reader.findings().problem(mark, "tcp.identify.by = \"certificate\" needs tcp.tls with cert, key and ca_file");
+  }
+}
+
+void read_listening(TableReader& reader, TcpLine& line) {
+  if (reader.find("connect") != nullptr) return;
+  if (const auto most = reader.integer("max_connections", 1, 100'000)) {
+    line.max_connections = static_cast<unsigned>(*most);
+  }
+  if (const auto most = reader.integer("max_per_address", 1, 100'000)) {
+    line.max_per_address = static_cast<unsigned>(*most);
+  }
+  for (auto& one : reader.texts("allow")) {
+    if (const auto network = net::NetworkSet().add(one.value); !network) {
+      reader.findings().problem(
+          one.mark, "tcp.allow: " + network.error().message + "; write such as \"10.0.0.7\" or \"10.0.7.0/24\"");
+    }
+    line.allow.push_back(std::move(one.value));
   }
 }
 
@@ -341,7 +386,7 @@ void read_tcp_map(const Entry& entry, const TableReader& device, Findings& findi
     draft.listener_place = findings.place(listen->mark);
     if (!draft.listener || draft.listener->port == 0) {
       findings.problem(listen->mark, "tcp.listen is " + quoted(listen->value) +
-                                         "; write an IP address and a port, such as \"0.0.0.0:4001\"");
+                                         "; write an IP address and a port, such as \"10.0.0.1:4001\"");
       draft.listener.reset();
     } else {
       tcp.listen = draft.listener->text();
@@ -352,13 +397,11 @@ void read_tcp_map(const Entry& entry, const TableReader& device, Findings& findi
   read_identify(reader, tcp);
   read_dialling(reader, tcp.line);
   read_liveness(reader, tcp.line);
-  read_tls(reader, tcp);
+  read_tls(reader, tcp, draft.files);
   if (const auto second = reader.choice("second", {"replace", "refuse"})) {
     tcp.line.refuse_second = second->value == "refuse";
   }
-  if (const auto most = reader.integer("max_connections", 1, 100'000)) {
-    tcp.line.max_connections = static_cast<unsigned>(*most);
-  }
+  read_listening(reader, tcp.line);
   check_proof(reader, tcp);
   read_command(reader, tcp);
   read_polls(reader, tcp);
@@ -379,12 +422,24 @@ void read_tcp_map(const Entry& entry, const TableReader& device, Findings& findi
   reader.finish();
 }
 
-void check_tcp_lines(const std::vector<DeviceDraft>& drafts, std::vector<Problem>& problems) {
+void check_tcp_lines(const std::vector<DeviceDraft>& drafts, std::vector<Problem>& problems,
+                     std::vector<Problem>& warnings) {
+  std::unordered_set<std::string> open;
   std::unordered_map<std::string, const DeviceDraft*> first;
   std::unordered_map<std::string, const DeviceDraft*> named;
   for (const auto& draft : drafts) {
     if (!draft.map.tcp) continue;
     const auto& tcp = *draft.map.tcp;
+    // Old devices cannot do TLS; then at least not every network needs to reach them (I-02).
+    if (draft.listener && draft.listener->wildcard && !tcp.line.tls && tcp.line.allow.empty() &&
+        open.insert(tcp.listen).second) {
+      warnings.push_back(
+          {draft.listener_place,
+           "tcp.listen is " + tcp.listen +
+               " without tcp.tls: whoever reaches this machine, on any of its networks, can speak as the "
+               "device; listen on the address of the devices' network, such as \"10.0.0.1:" +
+               std::to_string(draft.listener->port) + "\", or say tcp.allow = [\"10.0.0.0/24\"]"});
+    }
     const bool sole = tcp.line.identify.by == TcpIdentify::By::sole;
     const auto& address = tcp.connect.empty() ? tcp.listen : tcp.connect;
     if (address.empty() || (sole && tcp.connect.empty())) continue;  // other listeners collide as such

@@ -97,6 +97,19 @@ void Device::set_status() {
   });
 }
 
+void Device::note_faults(const FrameCounts& grown) {
+  faults_ += grown;
+  std::vector<std::pair<std::string, std::uint64_t>> rows;
+  for (const auto& [name, count] : {std::pair("check_failed", faults_.check_failed),
+                                    {"malformed", faults_.malformed},
+                                    {"overlong", faults_.overlong},
+                                    {"timeouts", faults_.timeouts},
+                                    {"noise_bytes", faults_.noise_bytes}}) {
+    if (count > 0) rows.emplace_back(name, count);
+  }
+  loop_.status.with([&](auto& status) { status[index_].faults = std::move(rows); });
+}
+
 void Device::take(Line& line, const FrameReader::Frame& frame, std::uint64_t tag, std::string_view sequence) {
   loop_.status.with([&](auto& status) { status[index_].last_heard = loop_.clock.wall(); });
   if (lane_ && lane_->on_line(frame.body, loop_.clock.steady())) {

@@ -47,6 +47,8 @@ class Device {
   void after_answers();  // once for a batch of on_answer
   void deliver(Command command, Completion<Outcome> done);
   void reachable(Presence presence);
+  // Frames were damaged on the connection that it is on.
+  void note_faults(const FrameCounts& grown);
 
   // Looks when its timer has something to do.
   void arm();
@@ -74,6 +76,7 @@ class Device {
   std::optional<std::uint64_t> pipelines_;  // the connection whose peer sends without waiting for its answer
   std::optional<CommandLane> lane_;
   Presence presence_ = Presence::away;
+  FrameCounts faults_;
   std::uint64_t stray_seen_ = 0;
   std::uint64_t polls_seen_ = 0;
   LogLimit refused_log_;

@@ -19,6 +19,20 @@ struct FrameCounts {
   std::uint64_t check_failed = 0;
   std::uint64_t malformed = 0;
   std::uint64_t timeouts = 0;  // unfinished frames that silence ended
+
+  FrameCounts& operator+=(const FrameCounts& other) {
+    noise_bytes += other.noise_bytes;
+    overlong += other.overlong;
+    check_failed += other.check_failed;
+    malformed += other.malformed;
+    timeouts += other.timeouts;
+    return *this;
+  }
+  friend FrameCounts operator-(FrameCounts a, const FrameCounts& b) {
+    return {a.noise_bytes - b.noise_bytes, a.overlong - b.overlong, a.check_failed - b.check_failed,
+            a.malformed - b.malformed, a.timeouts - b.timeouts};
+  }
+  friend bool operator==(const FrameCounts&, const FrameCounts&) = default;
 };
 
 // Cuts a byte stream into frames. Pure; owned by one connection. The socket reads straight into `space()`, and a frame

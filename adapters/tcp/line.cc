@@ -14,10 +14,6 @@ namespace {
 
 using By = TcpIdentify::By;
 
-std::uint64_t grown(std::uint64_t now, std::uint64_t before) {
-  return now - before;
-}
-
 }  // namespace
 
 Line::Line(Loop& loop, Port& port, std::unique_ptr<net::Stream> stream)
@@ -80,18 +76,23 @@ bool Line::wants_frames() const {
 
 void Line::read_frames() {
   const auto self = shared_from_this();
-  bool drained = false;
+  paused_ = true;
   while (!closed_ && !loop_.stopping && wants_frames() && connection_->queued() < kMaxQueued) {
     const auto frame = connection_->frames().next();
     if (!frame) {
-      drained = true;
+      paused_ = false;
       break;
     }
     if (!frame->body.empty()) take_frame(*frame);
   }
   if (closed_) return;
   count_drops();
-  if (drained) connection_->read();
+  if (!paused_) connection_->read();
+  go_on();
+}
+
+// Once something has changed. What waits in the buffer is looked at only if it was left there.
+void Line::go_on() {
   flush_acknowledgements();
   finish_half_closed();
   take_turns();
@@ -143,7 +144,11 @@ void Line::take_registration(const FrameReader::Frame& frame) {
     return;
   }
   registering_ = false;
-  if (identify.bytes > 0) connection_->reframe(map_.framing);
+  if (identify.bytes > 0) {
+    count_drops();
+    connection_->reframe(map_.framing);
+    seen_ = {};
+  }
   if (!admit(*device)) return close("the device has a connection already");
   if (!identify.answer.empty()) connection_->write(identify.answer);
   for (const auto& held : std::exchange(held_, {})) {
@@ -196,8 +201,11 @@ void Line::after_answers() {
   const auto self = shared_from_this();
   flush_acknowledgements();
   if (loop_.stopping || closed_) return;
-  read_frames();
-  arm();
+  if (paused_) {
+    read_frames();
+  } else {
+    go_on();
+  }
 }
 
 void Line::take_turns() {
@@ -234,7 +242,11 @@ void Line::on_written(Connection& /*connection*/, std::span<const std::uint64_t>
     }
   }
   if (loop_.stopping) return loop_.on_idle();
-  read_frames();
+  if (paused_) {
+    read_frames();
+  } else {
+    go_on();
+  }
 }
 
 void Line::on_read_end(Connection& connection) {
@@ -273,19 +285,21 @@ void Line::close(std::string_view why, bool reset) {
 
 void Line::count_drops() {
   const auto& counts = connection_->frames().counts();
-  const auto before = std::exchange(seen_, counts);
+  if (counts == seen_) return;
+  const auto grown = counts - std::exchange(seen_, counts);
   auto& counters = loop_.counters;
-  counters.noise.add(grown(counts.noise_bytes, before.noise_bytes));
-  const auto reason = counts.overlong > before.overlong           ? "longer than framing.max"
-                      : counts.check_failed > before.check_failed ? "its check is wrong"
-                      : counts.malformed > before.malformed       ? "the framing forbids it"
-                      : counts.timeouts > before.timeouts         ? "it was not finished in framing.timeout"
-                                                                  : nullptr;
+  counters.noise.add(grown.noise_bytes);
+  counters.overlong.add(grown.overlong);
+  counters.check_failed.add(grown.check_failed);
+  counters.malformed.add(grown.malformed);
+  counters.timeouts.add(grown.timeouts);
+  for (auto* device : devices_) device->note_faults(grown);
+  const auto reason = grown.overlong > 0       ? "longer than framing.max"
+                      : grown.check_failed > 0 ? "its check is wrong"
+                      : grown.malformed > 0    ? "the framing forbids it"
+                      : grown.timeouts > 0     ? "it was not finished in framing.timeout"
+                                               : nullptr;
   if (reason == nullptr) return;
-  counters.overlong.add(grown(counts.overlong, before.overlong));
-  counters.check_failed.add(grown(counts.check_failed, before.check_failed));
-  counters.malformed.add(grown(counts.malformed, before.malformed));
-  counters.timeouts.add(grown(counts.timeouts, before.timeouts));
   if (const auto suppressed = dropped_log_.allow(loop_.clock.steady())) {
     log::warning("frame_faulted", {{"adapter", "tcp"},
                                    {"device", devices_.empty() ? peer() : devices_.front()->id().text()},

@@ -53,6 +53,7 @@ class Line final : public Connection::Owner, public std::enable_shared_from_this
   void on_failed(Connection& connection, const std::string& error) override;
 
   void read_frames();
+  void go_on();
   [[nodiscard]] bool wants_frames() const;
   void take_frame(const FrameReader::Frame& frame);
   bool take_heartbeat(std::string_view body);
@@ -95,6 +96,7 @@ class Line final : public Connection::Owner, public std::enable_shared_from_this
 
   SteadyTime heard_{};
   bool heard_anything_ = false;
+  bool paused_ = false;         // frames may wait in the buffer, because nobody could take them
   SteadyTime probed_ = kNever;  // a probe is out since
   FrameCounts seen_;
   LogLimit dropped_log_;

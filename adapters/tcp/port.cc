@@ -7,6 +7,7 @@
 #include <functional>
 #include <utility>
 
+#include "adapters/tcp/tls.h"
 #include "gateway/base/check.h"
 #include "gateway/base/encoding.h"
 #include "gateway/base/log.h"
@@ -55,45 +56,24 @@ Result<void> Port::prepare() {
   for (auto* device : devices_) {
     const auto& is = device->map().is.empty() ? device->id().text() : device->map().is;
     if (identify.by == By::address) {
-      net::error_code v4, v6;
-      const bool network = is.find('/') != std::string::npos;
-      const auto four = ip::make_network_v4(network ? is : is + "/32", v4);
-      const auto six = ip::make_network_v6(network ? is : is + "/128", v6);
-      if (!v4) {
-        networks_v4_.emplace_back(four.canonical(), device);
-      } else if (!v6) {
-        networks_v6_.emplace_back(six.canonical(), device);
-      } else {
-        return fail(ErrorCode::invalid, "tcp.is: '" + is + "' is no address and no network");
-      }
+      if (auto added = networks_.add(is); !added) return fail(added.error().in("tcp.identify.is"));
     } else if (!by_key_.emplace(is, device).second) {
       return fail(ErrorCode::invalid, "tcp.is: two devices are '" + is + "'");
     }
   }
-  const auto longest_first = [](const auto& a, const auto& b) {
-    return a.first.prefix_length() > b.first.prefix_length();
-  };
-  std::stable_sort(networks_v4_.begin(), networks_v4_.end(), longest_first);
-  std::stable_sort(networks_v6_.begin(), networks_v6_.end(), longest_first);
+  for (const auto& one : map_.line.allow) {
+    if (auto added = allowed_.add(one); !added) return fail(added.error().in("tcp.allow"));
+  }
   if (!map_.line.tls) return {};
-  const auto& tls = *map_.line.tls;
-  if (!map_.connect.empty()) {
-    auto context = net::tls_client_context({tls.name, tls.ca_file});
-    if (!context) return fail(context.error().in("tcp.tls"));
-    tls_ = std::move(*context);
-    return {};
-  }
-  net::TlsServerOptions options{tls.cert, tls.key, tls.ca_file, {}};
-  if (tls.psk) {
-    // Only those of this listener: another device's key is no way in here.
-    options.psk = [this](std::string_view identity) -> Result<Secret> {
-      const auto* device = find(identity);
-      if (device == nullptr) return fail(ErrorCode::not_found, "nobody of this listener");
-      return loop_.ingress->handshake_key(device->id());
-    };
-  }
-  auto context = net::tls_server_context(std::move(options));
-  if (!context) return fail(context.error().in("tcp.tls"));
+  const auto& who = devices_.front()->id();
+  // Listening, only those of this listener: another device's key is no way in here.
+  auto context = tls_context(map_, who.text(), [this, &who](std::string_view identity) -> Result<Secret> {
+    if (!map_.connect.empty()) return loop_.ingress->handshake_key(who);
+    const auto* device = find(identity);
+    if (device == nullptr) return fail(ErrorCode::not_found, "nobody of this listener");
+    return loop_.ingress->handshake_key(device->id());
+  });
+  if (!context) return fail(context.error());
   tls_ = std::move(*context);
   return {};
 }
@@ -135,19 +115,62 @@ std::string Port::acknowledgement(std::string_view sequence) const {
   return sequence.empty() ? std::string() : ack_->fill({{"sequence", sequence}});
 }
 
+// A place among the connections of one address, for as long as it is held.
+class Port::Seat {
+ public:
+  Seat(Seats& seats, const std::string& address) : seats_(seats), mine_(seats.try_emplace(address, 0).first) {
+    ++mine_->second;
+  }
+  Seat(const Seat&) = delete;
+  Seat& operator=(const Seat&) = delete;
+  ~Seat() {
+    if (--mine_->second == 0) seats_.erase(mine_);
+  }
+
+ private:
+  Seats& seats_;
+  Seats::iterator mine_;
+};
+
+bool Port::may_enter(const ip::tcp::socket& socket, std::shared_ptr<Seat>& seat) {
+  if (lines_.size() >= map_.line.max_connections || handshakes_.size() >= kMostHandshakes) return false;
+  const auto most = map_.line.max_per_address;
+  if (allowed_.empty() && most == 0) return true;
+  net::error_code error;
+  const auto peer = socket.remote_endpoint(error);
+  if (error) return false;
+  const auto address = peer.address().to_string();
+  if (!allowed_.empty() && !allowed_.find(address)) {
+    if (const auto suppressed = unknown_log_.allow(loop_.clock.steady())) {
+      log::warning("connection_refused", {{"adapter", "tcp"},
+                                          {"peer", address},
+                                          {"address", map_.listen},
+                                          {"reason", "it is not in tcp.allow"},
+                                          {"suppressed", *suppressed}});
+    }
+    return false;
+  }
+  if (most == 0) return true;
+  const auto taken = seats_.find(address);
+  if (taken != seats_.end() && taken->second >= most) return false;
+  seat = std::make_shared<Seat>(seats_, address);
+  return true;
+}
+
 void Port::accept(ip::tcp::socket socket) {
   if (loop_.stopping) return;
-  if (lines_.size() >= map_.line.max_connections || handshakes_.size() >= kMostHandshakes) {
+  std::shared_ptr<Seat> seat;
+  if (!may_enter(socket, seat)) {
     loop_.counters.turned_away.add();
     return;
   }
-  if (!tls_) return begin(net::tcp_stream(std::move(socket), tcp_options()));
+  if (!tls_) return begin(net::tcp_stream(std::move(socket), tcp_options()), std::move(seat));
   const auto number = ++last_handshake_;
   handshakes_.emplace(number, net::accept_tls(
                                   std::move(socket), tls_, kHandshakeTimeout,
-                                  [this, number](Result<std::unique_ptr<net::Stream>> stream) {
+                                  [this, number, seat](Result<std::unique_ptr<net::Stream>> stream) {
                                     const auto attempt = handshakes_.extract(number);
-                                    if (stream) return begin(std::move(*stream));
+                                    if (stream) return begin(std::move(*stream), seat);
                                     if (const auto suppressed = unknown_log_.allow(loop_.clock.steady())) {
                                       log::warning("tls_handshake_failed", {{"adapter", "tcp"},
                                                                             {"error", stream.error().message},
@@ -173,25 +196,11 @@ std::optional<Device*> Port::speaker(const net::Stream& stream) const {
       break;
   }
   const auto peer = net::Endpoint::parse(stream.peer());
-  net::error_code error;
-  auto address = ip::make_address(peer ? peer->host : std::string(), error);
-  if (error) return std::nullopt;
-  if (address.is_v6() && address.to_v6().is_v4_mapped()) {
-    address = ip::make_address_v4(ip::v4_mapped, address.to_v6());
-  }
-  if (address.is_v4()) {
-    for (const auto& [network, device] : networks_v4_) {
-      if (ip::network_v4(address.to_v4(), network.prefix_length()).canonical() == network) return device;
-    }
-  } else {
-    for (const auto& [network, device] : networks_v6_) {
-      if (ip::network_v6(address.to_v6(), network.prefix_length()).canonical() == network) return device;
-    }
-  }
-  return std::nullopt;
+  const auto found = networks_.find(peer ? peer->host : std::string());
+  return found ? std::optional(devices_[*found]) : std::nullopt;
 }
 
-void Port::begin(std::unique_ptr<net::Stream> stream) {
+void Port::begin(std::unique_ptr<net::Stream> stream, std::shared_ptr<Seat> seat) {
   if (loop_.stopping) return;
   const auto device = speaker(*stream);
   const auto line = std::make_shared<Line>(loop_, *this, std::move(stream));
@@ -200,7 +209,7 @@ void Port::begin(std::unique_ptr<net::Stream> stream) {
     note_unknown(*line, {}, {});
     return;
   }
-  lines_.emplace(line->number(), line);
+  lines_.emplace(line->number(), Met{line, std::move(seat)});
   loop_.lines.emplace(line->number(), line.get());
   loop_.counters.connections.set(++loop_.connected);
   line->start(*device);
@@ -236,9 +245,9 @@ void Port::on_dialled(Result<std::unique_ptr<net::Stream>> stream) {
   if (loop_.stopping) return;
   if (stream) {
     last_busy_ = loop_.clock.steady();
-    begin(std::move(*stream));
+    begin(std::move(*stream), {});
     // Devices that do not say who they are in each message are all there.
-    if (map_.line.identify.by == By::frame && !lines_.empty()) lines_.begin()->second->welcome(devices_);
+    if (map_.line.identify.by == By::frame && !lines_.empty()) lines_.begin()->second.line->welcome(devices_);
     return look();
   }
   loop_.counters.dial_failures.add();
@@ -277,10 +286,10 @@ void Port::look() {
   const bool on_demand = map_.line.release.count() > 0;
   if (!lines_.empty()) {
     if (!on_demand) return;
-    last_busy_ = due() <= now ? now : std::max(last_busy_, lines_.begin()->second->heard_at());
+    last_busy_ = due() <= now ? now : std::max(last_busy_, lines_.begin()->second.line->heard_at());
     const auto idle_at = last_busy_ + map_.line.release;
     if (idle_at > now) return arm(idle_at);
-    lines_.begin()->second->close("nothing to do for tcp.release");
+    lines_.begin()->second.line->close("nothing to do for tcp.release");
     return;
   }
   if (now < not_before_) return arm(not_before_);
@@ -331,12 +340,12 @@ void Port::stop_taking() {
 }
 
 bool Port::writing() const {
-  return std::any_of(lines_.begin(), lines_.end(), [](const auto& line) { return line.second->writing(); });
+  return std::any_of(lines_.begin(), lines_.end(), [](const auto& met) { return met.second.line->writing(); });
 }
 
 void Port::close() {
   stop_taking();
-  for (const auto& [number, line] : std::exchange(lines_, {})) line->close("the gateway is stopping");
+  for (const auto& [number, met] : std::exchange(lines_, {})) met.line->close("the gateway is stopping");
 }
 
 }  // namespace trunkline::tcp

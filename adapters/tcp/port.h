@@ -1,9 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-#include <boost/asio/ip/network_v4.hpp>
-#include <boost/asio/ip/network_v6.hpp>
 #include <boost/asio/steady_timer.hpp>
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -13,6 +12,7 @@
 
 #include "adapters/tcp/line.h"
 #include "gateway/base/backoff.h"
+#include "gateway/net/network_set.h"
 
 namespace trunkline::tcp {
 
@@ -47,8 +47,15 @@ class Port {
   Port(Loop& loop, std::vector<Device*> devices);
   Result<void> prepare();
 
+  using Seats = std::map<std::string, unsigned>;  // connections of each address, where that is limited
+  class Seat;
+  struct Met {
+    std::shared_ptr<Line> line;
+    std::shared_ptr<Seat> seat;
+  };
   void accept(net::asio::ip::tcp::socket socket);
-  void begin(std::unique_ptr<net::Stream> stream);
+  [[nodiscard]] bool may_enter(const net::asio::ip::tcp::socket& socket, std::shared_ptr<Seat>& seat);
+  void begin(std::unique_ptr<net::Stream> stream, std::shared_ptr<Seat> seat);
   [[nodiscard]] std::optional<Device*> speaker(const net::Stream& stream) const;
   void dial();
   void on_dialled(Result<std::unique_ptr<net::Stream>> stream);
@@ -64,14 +71,15 @@ class Port {
   std::optional<Template> ack_;
   std::optional<Framing> registration_;
   std::unordered_map<std::string, Device*> by_key_;
-  std::vector<std::pair<net::asio::ip::network_v4, Device*>> networks_v4_;
-  std::vector<std::pair<net::asio::ip::network_v6, Device*>> networks_v6_;
+  net::NetworkSet networks_;  // of the devices, in their order
+  net::NetworkSet allowed_;
   std::shared_ptr<net::asio::ssl::context> tls_;
 
+  Seats seats_;  // before those who sit
   std::unique_ptr<net::Listener> listener_;
   std::unordered_map<std::uint64_t, std::unique_ptr<net::ConnectAttempt>> handshakes_;
   std::uint64_t last_handshake_ = 0;
-  std::unordered_map<std::uint64_t, std::shared_ptr<Line>> lines_;
+  std::unordered_map<std::uint64_t, Met> lines_;
 
   net::Endpoint target_;
   std::unique_ptr<net::ConnectAttempt> attempt_;

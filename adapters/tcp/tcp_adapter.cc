@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "adapters/tcp/tcp_adapter.h"
 
+#include <pthread.h>
+
 #include <atomic>
 #include <boost/asio/executor_work_guard.hpp>
 #include <boost/asio/post.hpp>
@@ -105,6 +107,7 @@ class TcpAdapter::Impl {
 
  private:
   void run() {
+    ::pthread_setname_np(::pthread_self(), "tcp");
     try {
       loop_.inbox->io.run();
     } catch (const std::exception& error) {

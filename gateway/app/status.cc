@@ -228,6 +228,11 @@ std::string to_json(const Snapshot& snapshot, const config::Settings& settings, 
         row["peer"] = found->second.second->peer;
         row["last_heard"] =
             found->second.second->last_heard ? json::value(to_rfc3339(*found->second.second->last_heard)) : nullptr;
+        if (!found->second.second->faults.empty()) {
+          json::object line;
+          for (const auto& [name, count] : found->second.second->faults) line[name] = count;
+          row["line"] = std::move(line);
+        }
       }
       if (i < snapshot.twins.size() && snapshot.twins[i].kept) {
         const auto& twin = snapshot.twins[i];

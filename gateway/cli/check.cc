@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <unistd.h>
 
+#include <algorithm>
 #include <map>
 #include <ostream>
 #include <set>
@@ -8,6 +9,7 @@
 
 #include "adapters/mqtt/broker_proof.h"
 #include "adapters/tcp/samples.h"
+#include "adapters/tcp/tls.h"
 #include "config/settings.h"
 #include "gateway/base/json.h"
 #include "gateway/base/log.h"
@@ -149,6 +151,22 @@ void check_brokers(config::Loaded& loaded, bool quiet, const Streams& streams) {
   }
 }
 
+// Certificates and keys that can be read and yet not be used; what cannot be read was reported where it is named.
+void check_tcp_tls(config::Loaded& loaded) {
+  std::vector<TcpTls> tried;
+  for (const auto& device : loaded.settings.devices) {
+    if (!device.tcp || !device.tcp->line.tls) continue;
+    const auto& tls = *device.tcp->line.tls;
+    const auto unreadable = [](const std::string& file) { return !file.empty() && access(file.c_str(), R_OK) != 0; };
+    if (unreadable(tls.cert) || unreadable(tls.key) || unreadable(tls.ca_file)) continue;
+    if (std::find(tried.begin(), tried.end(), tls) != tried.end()) continue;
+    tried.push_back(tls);
+    if (const auto usable = tcp::check_tls(*device.tcp); !usable) {
+      loaded.problems.push_back({device.place, "device " + device.id.text() + ": " + usable.error().message});
+    }
+  }
+}
+
 json::array to_json(const std::vector<config::Problem>& problems) {
   json::array out;
   for (const auto& problem : problems) {
@@ -167,6 +185,7 @@ int check(const Place& place, bool as_json, bool live, const Streams& streams) {
   std::vector<identity::Identity> identities;
   name_blind_spots(loaded);
   if (loaded.paths_usable) identities = check_identities(loaded);
+  check_tcp_tls(loaded);
   for (const auto& device : loaded.settings.devices) {
     if (!device.tcp) continue;
     for (auto& [line, column, message] : tcp::run_samples(device)) {

@@ -80,7 +80,8 @@ std::string unknown_topics_text(const json::object& adapter) {
   constexpr std::size_t kShown = 3;
   const auto* topics = adapter.if_contains("unknown_topics");
   if (topics == nullptr || !topics->is_array() || topics->as_array().empty()) return {};
-  std::string out = "         nobody's topics: ";
+  const bool tcp = text(adapter, "name") == "tcp";
+  std::string out = tcp ? "         nobody known: " : "         nobody's topics: ";
   std::size_t shown = 0;
   for (const auto& topic : topics->as_array()) {
     if (shown == kShown) break;
@@ -88,7 +89,7 @@ std::string unknown_topics_text(const json::object& adapter) {
     out += (shown++ == 0 ? "" : ", ") + plain(std::string_view(topic.as_string()));
   }
   if (topics->as_array().size() > kShown) out += ", and more (--json)";
-  return out + "; map them, or name them in mqtt.ignore\n";
+  return out + (tcp ? "; give each a map with tcp.identify\n" : "; map them, or name them in mqtt.ignore\n");
 }
 
 std::string adapters_text(const json::object& status) {
@@ -154,7 +155,14 @@ std::string device_text(const json::object& device) {
   std::string out;
   for (const auto& member : device) {
     const std::string name(member.key());
-    const auto value = text(device, name);
+    auto value = text(device, name);
+    if (const auto* inner = member.value().if_object()) {
+      for (const auto& part : *inner) {
+        const std::string key(part.key());
+        if (const auto one = text(*inner, key); !one.empty())
+          value += (value.empty() ? "" : ", ") + plain(key) + " " + one;
+      }
+    }
     if (!value.empty()) out += name + std::string(name.size() < 14 ? 14 - name.size() : 1, ' ') + value + "\n";
   }
   return out;

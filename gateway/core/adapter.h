@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <cstdint>
 #include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "gateway/base/clock.h"
@@ -48,6 +50,8 @@ struct AdapterDeviceStatus {
   Presence presence = Presence::away;
   std::string peer;  // address or topic, empty if none
   std::optional<WallTime> last_heard;
+  // What went wrong on its way to us since the start, by name ("check_failed"); what never did is not there.
+  std::vector<std::pair<std::string, std::uint64_t>> faults{};
 };
 
 // An immutable snapshot for ops.

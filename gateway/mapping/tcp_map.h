@@ -73,11 +73,12 @@ struct TcpIdentify {
 };
 
 struct TcpTls {
-  std::string cert;     // ours, PEM
-  std::string key;      // 0600
-  std::string ca_file;  // whom the peer's certificate must come from
-  std::string name;     // dialling: in the peer's certificate; empty: the host
-  bool psk = false;     // pre-shared keys of the identity store
+  std::string cert;        // ours, PEM
+  std::string key;         // 0600
+  std::string ca_file;     // whom the peer's certificate must come from
+  std::string name;        // dialling: in the peer's certificate; empty: the host
+  bool psk = false;        // pre-shared keys of the identity store
+  std::string identity{};  // dialling: who we are by psk; empty: the device's id
   friend bool operator==(const TcpTls&, const TcpTls&) = default;
 };
 
@@ -96,6 +97,8 @@ struct TcpLine {
   std::string bind{};          // dialling: our own address, or the name of an interface
   bool refuse_second = false;  // a second connection of a device is refused; else it takes the place of the first
   unsigned max_connections = 20'000;
+  unsigned max_per_address = 0;      // listening: connections of one source address; 0: as many as there may be
+  std::vector<std::string> allow{};  // listening: addresses and networks that may connect; empty: all
   std::optional<TcpTls> tls{};
   friend bool operator==(const TcpLine&, const TcpLine&) = default;
 };

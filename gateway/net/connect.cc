@@ -49,6 +49,11 @@ std::string time_text(const ASN1_TIME* time) {
 
 // Names what to do: most refused certificates are a wrong clock, name or CA file of ours.
 Error certificate_error(SSL* ssl, long verdict, const std::string& name) {
+  if (expects_psk(ssl)) {
+    return Error{
+        ErrorCode::denied,
+        "pre-shared key: the peer shows a certificate instead; it does not know our identity, or takes no keys"};
+  }
   std::string text = std::string("certificate: ") + X509_verify_cert_error_string(verdict);
   // The chain is kept even when it was refused. It is valid when all of it is.
   const auto* chain = SSL_get0_verified_chain(ssl);

@@ -17,21 +17,24 @@
 
 namespace trunkline::net {
 
+// The key of a pre-shared identity as it is now; on the handshake's thread, from memory.
+using PskLookup = std::function<Result<Secret>(std::string_view identity)>;
+
 struct TlsClientOptions {
-  std::string server_name;  // SNI, and the name that the certificate must carry
-  std::string ca_file;      // PEM; empty: the system's store
+  std::string server_name;         // SNI, and the name that the certificate must carry
+  std::string ca_file;             // PEM; empty: the system's store
+  std::string certificate_file{};  // ours, PEM with its chain; empty: none
+  std::string key_file{};
+  std::string psk_identity{};  // who we are when `psk` is set
+  PskLookup psk{};             // if set, the peer must prove this key, and no certificate of anybody counts
 };
 
-// A client context: TLS 1.2 or newer, peer certificate and name verified. Fails if the CA file cannot be read, naming
-// it.
-Result<std::shared_ptr<asio::ssl::context>> tls_client_context(const TlsClientOptions& options);
+// A client context: TLS 1.2 or newer, peer certificate and name verified. Fails if a file cannot be read, naming it.
+Result<std::shared_ptr<asio::ssl::context>> tls_client_context(TlsClientOptions options);
 
 // A server context from PEM files. Fails naming the file.
 Result<std::shared_ptr<asio::ssl::context>> tls_server_context(const std::string& certificate_file,
                                                                const std::string& key_file);
-
-// The key of a pre-shared identity as it is now; on the handshake's thread, from memory.
-using PskLookup = std::function<Result<Secret>(std::string_view identity)>;
 
 struct TlsServerOptions {
   std::string certificate_file;  // PEM with its chain; empty: pre-shared keys only

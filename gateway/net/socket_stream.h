@@ -22,6 +22,8 @@ void set_tcp_options(asio::ip::tcp::socket& socket, const TcpOptions& options);
 
 // What tls.cc learned in the handshake.
 std::string peer_identity(SSL* ssl);
+// A client that proves and wants proof by a pre-shared key.
+bool expects_psk(SSL* ssl);
 
 std::unique_ptr<Stream> tls_stream(std::shared_ptr<TlsSocket> socket);
 

@@ -27,29 +27,7 @@ tl::unexpected<Error> file_error(const std::string& file, const error_code& erro
   return fail(ErrorCode::invalid, file + ": " + error.message());
 }
 
-}  // namespace
-
-Result<std::shared_ptr<Context>> tls_client_context(const TlsClientOptions& options) {
-  try {
-    auto context = modern_context(Context::tls_client);
-    error_code error;
-    if (options.ca_file.empty()) {
-      context->set_default_verify_paths(error);
-      if (error) return file_error("the system's certificate store", error);
-    } else {
-      context->load_verify_file(options.ca_file, error);
-      if (error) return file_error(options.ca_file, error);
-    }
-    context->set_verify_mode(asio::ssl::verify_peer);
-    return context;
-  } catch (const std::exception& e) {
-    return fail(ErrorCode::internal, std::string("TLS: ") + e.what());
-  }
-}
-
-namespace {
-
-// Each context carries its lookup; each connection the identity whose key it proved.
+// Each context carries its lookup; each connection of a server the identity whose key it proved.
 int psk_lookup_index() {
   static const int index =
       SSL_CTX_get_ex_new_index(0, nullptr, nullptr, nullptr,
@@ -65,6 +43,29 @@ int psk_identity_index() {
   return index;
 }
 
+int own_identity_index() {
+  static const int index =
+      SSL_CTX_get_ex_new_index(0, nullptr, nullptr, nullptr,
+                               [](void* /*parent*/, void* held, CRYPTO_EX_DATA* /*data*/, int /*index*/, long /*argl*/,
+                                  void* /*argp*/) { delete static_cast<std::string*>(held); });
+  return index;
+}
+
+// The client's side: 0 refuses the handshake.
+unsigned show_psk(SSL* ssl, const char* /*hint*/, char* identity, unsigned most_identity, unsigned char* out,
+                  unsigned most) {
+  const auto* context = SSL_get_SSL_CTX(ssl);
+  const auto* lookup = static_cast<PskLookup*>(SSL_CTX_get_ex_data(context, psk_lookup_index()));
+  const auto* own = static_cast<std::string*>(SSL_CTX_get_ex_data(context, own_identity_index()));
+  if (lookup == nullptr || own == nullptr || own->size() >= most_identity) return 0;
+  const auto key = (*lookup)(*own);
+  if (!key || key->reveal().size() > most || key->reveal().empty()) return 0;
+  std::copy(own->begin(), own->end(), identity);
+  identity[own->size()] = '\0';
+  std::copy(key->reveal().begin(), key->reveal().end(), out);
+  return static_cast<unsigned>(key->reveal().size());
+}
+
 // RFC 4279 and, by OpenSSL's own translation, RFC 8446 section 4.2.11. 0 refuses the handshake.
 unsigned give_psk(SSL* ssl, const char* identity, unsigned char* out, unsigned most) {
   const auto* lookup = static_cast<PskLookup*>(SSL_CTX_get_ex_data(SSL_get_SSL_CTX(ssl), psk_lookup_index()));
@@ -78,6 +79,40 @@ unsigned give_psk(SSL* ssl, const char* identity, unsigned char* out, unsigned m
 }
 
 }  // namespace
+
+bool expects_psk(SSL* ssl) {
+  return SSL_CTX_get_ex_data(SSL_get_SSL_CTX(ssl), own_identity_index()) != nullptr;
+}
+
+Result<std::shared_ptr<Context>> tls_client_context(TlsClientOptions options) {
+  try {
+    auto context = modern_context(Context::tls_client);
+    error_code error;
+    auto* handle = context->native_handle();
+    if (options.psk) {
+      // Nobody's certificate is trusted then, so that a peer cannot do without the key.
+      SSL_CTX_set_ex_data(handle, own_identity_index(), new std::string(std::move(options.psk_identity)));
+      SSL_CTX_set_ex_data(handle, psk_lookup_index(), new PskLookup(std::move(options.psk)));
+      SSL_CTX_set_psk_client_callback(handle, show_psk);
+    } else if (options.ca_file.empty()) {
+      context->set_default_verify_paths(error);
+      if (error) return file_error("the system's certificate store", error);
+    } else {
+      context->load_verify_file(options.ca_file, error);
+      if (error) return file_error(options.ca_file, error);
+    }
+    if (!options.certificate_file.empty()) {
+      context->use_certificate_chain_file(options.certificate_file, error);
+      if (error) return file_error(options.certificate_file, error);
+      context->use_private_key_file(options.key_file, Context::pem, error);
+      if (error) return file_error(options.key_file, error);
+    }
+    context->set_verify_mode(asio::ssl::verify_peer);
+    return context;
+  } catch (const std::exception& e) {
+    return fail(ErrorCode::internal, std::string("TLS: ") + e.what());
+  }
+}
 
 std::string peer_identity(SSL* ssl) {
   if (const auto* proved = static_cast<std::string*>(SSL_get_ex_data(ssl, psk_identity_index()))) return *proved;

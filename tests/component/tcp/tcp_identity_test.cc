@@ -188,6 +188,39 @@ TEST_CASE("the source address says who speaks", "[I-02]") {
   CHECK(other.metric("tcp_unknown_total") == 1);
 }
 
+TEST_CASE("only the addresses that the map allows may connect", "[I-02]") {
+  auto map = tcp_map("scale-2");
+  map.tcp->line.allow = {"10.0.0.0/8"};
+  SafeRig rig({map});
+  CHECK(rig.peer("scale-2").closed_by_peer());
+  CHECK(eventually([&] { return rig.metric("tcp_turned_away_total") == 1; }));
+  map.tcp->line.allow = {"10.0.0.0/8", "127.0.0.1"};
+  SafeRig open({map});
+  auto peer = open.connect("scale-2");
+  REQUIRE(peer.send("x\n"));
+  CHECK(peer.receive_line() == "ACK");
+}
+
+TEST_CASE("one address has no more connections than the map gives it, and its place comes free", "[I-01] [I-02]") {
+  auto maps = registering();
+  for (auto& map : maps) map.tcp->line.max_per_address = 2;
+  SafeRig rig(maps);
+  auto one = rig.peer("pump-1");
+  REQUIRE(one.send("REG A1\n"));
+  CHECK(one.receive_line() == "HELLO");
+  {
+    auto two = rig.peer("pump-1");
+    REQUIRE(two.send("REG B2\n"));
+    CHECK(two.receive_line() == "HELLO");
+    CHECK(rig.peer("pump-1").closed_by_peer());
+    CHECK(rig.metric("tcp_turned_away_total") == 1);
+  }
+  CHECK(eventually([&] { return rig.metric("tcp_connections") == 1; }));
+  auto again = rig.peer("pump-1");
+  REQUIRE(again.send("REG B2\n"));
+  CHECK(again.receive_line() == "HELLO");
+}
+
 TEST_CASE("a second connection of a device is refused where its map says so", "[I-02]") {
   auto map = tcp_map("scale-2");
   map.tcp->line.refuse_second = true;

@@ -112,4 +112,26 @@ TEST_CASE("files that options name are looked at, and a password that others may
   CHECK(loaded.problems.empty());
 }
 
+TEST_CASE("TLS files of a TCP map that cannot be read are refused where they are named", "[config][S-01]") {
+  Folder folder;
+  fs::create_directory(folder.path / "devices.d");
+  folder.write("trunkline.toml", kHub);
+  folder.write("cert.pem", "x");
+  folder.write("key.pem", "x");
+  fs::permissions(folder.path / "key.pem", fs::perms::owner_read | fs::perms::others_read);
+  const auto path = [&](const char* file) { return (folder.path / file).string(); };
+  folder.write("devices.d/1.toml", device("d", 4001) + "[device.tcp.tls]\ncert = \"" + path("cert.pem") +
+                                       "\"\nkey = \"" + path("key.pem") + "\"\nca_file = \"" + path("none.pem") +
+                                       "\"\n");
+  auto loaded = load(path("trunkline.toml"));
+  REQUIRE(loaded.problems.size() == 2);
+  CHECK(loaded.problems[0].text() == path("devices.d/1.toml") + ":6:7: tcp.tls.key is " + path("key.pem") +
+                                         ", which others may read; chmod 600 " + path("key.pem"));
+  CHECK(loaded.problems[1].text() == path("devices.d/1.toml") + ":7:11: tcp.tls.ca_file is " + path("none.pem") +
+                                         ": cannot read it: No such file or directory");
+  fs::permissions(folder.path / "key.pem", fs::perms::owner_read);
+  folder.write("none.pem", "x");
+  CHECK(load(path("trunkline.toml")).problems.empty());
+}
+
 }  // namespace trunkline::config

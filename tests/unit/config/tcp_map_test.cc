@@ -91,7 +91,53 @@ TEST_CASE("what is wrong in a TCP map is named where it stands", "[config]") {
               "retries without"));
   CHECK(holds(fault(listen + "tcp.ack = \"{number}\"\ntcp.sequence = { offset = 0, size = 1 }"),
               "unknown field {number}"));
-  CHECK(holds(fault("tcp.connect = \"10.0.0.9:1\"\ntcp.identify = { by = \"address\" }"), "who is dialled is known"));
+  CHECK(holds(fault("tcp.connect = \"10.0.0.9:1\"\ntcp.identify = { by = \"address\", is = \"10.0.0.9\" }"),
+              "who is dialled is known"));
+  CHECK(holds(fault(listen + "tcp.identify = { by = \"address\" }"), "4:16: tcp.identify.is is missing"));
+  CHECK(holds(fault(listen + "tcp.identify = { by = \"address\", is = \"scale\" }"),
+              "4:39: tcp.identify.is: 'scale' is no address and no network"));
+  CHECK(holds(fault(listen + "tcp.allow = [\"10.0.0.0/33\"]"), "4:14: tcp.allow: '10.0.0.0/33' is no address"));
+  const std::string dial = "tcp.connect = \"10.0.0.9:1\"\n";
+  CHECK(holds(fault(dial + "tcp.tls = { key = \"/k.pem\" }"), "belong together"));
+  CHECK(holds(fault(dial + "tcp.tls = { psk = true, ca_file = \"/c.pem\" }"), "the key is the proof of both sides"));
+  CHECK(holds(fault(dial + "tcp.tls = { identity = \"x\" }"), "4:24: tcp.tls.identity is who we are"));
+  CHECK(holds(fault(dial + "tcp.allow = \"10.0.0.1\""), "unknown key \"allow\""));
+}
+
+TEST_CASE("a TLS device that is dialled is read as it is written", "[config]") {
+  const auto tls_of = [](const std::string& text) {
+    const auto loaded = load_map("[[device]]\nid = \"d\"\ntcp.connect = \"10.0.0.9:1\"\ntcp.tls = " + text);
+    REQUIRE(report(loaded.problems).empty());
+    return *loaded.settings.devices.front().tcp->line.tls;
+  };
+  const auto with = tls_of("{ ca_file = \"/ca.pem\", cert = \"/c.pem\", key = \"/k.pem\", name = \"plc\" }");
+  CHECK(with.ca_file == "/ca.pem");
+  CHECK(with.cert == "/c.pem");
+  CHECK(with.key == "/k.pem");
+  CHECK(with.name == "plc");
+  const auto psk = tls_of("{ psk = true, identity = \"gateway-7\" }");
+  CHECK(psk.psk);
+  CHECK(psk.identity == "gateway-7");
+  CHECK(tls_of("{}").ca_file.empty());
+}
+
+TEST_CASE("a plain listener that every network reaches is warned about once, and not when it is guarded",
+          "[config] [I-02]") {
+  const auto warnings = [](const std::string& text) { return report(load_map(text).warnings); };
+  const auto device = [](const std::string& id, const std::string& tcp) {
+    return "[[device]]\nid = \"" + id + "\"\n" + tcp + "\n";
+  };
+  const std::string open = "tcp.listen = \"0.0.0.0:4001\"\n";
+  const std::string shared = open + "tcp.identify = { by = \"frame\", offset = 0, size = 1 }\n";
+  const auto one = warnings(device("a", open));
+  CHECK(holds(one, "devices.d/0.toml:3:14: tcp.listen is 0.0.0.0:4001 without tcp.tls"));
+  CHECK(holds(one, "\"10.0.0.1:4001\""));
+  CHECK(holds(warnings(device("a", "tcp.listen = \"[::]:4001\"")), "without tcp.tls"));
+  const auto two = warnings(device("a", shared) + device("b", shared));
+  CHECK(two.find("tcp.listen is") == two.rfind("tcp.listen is"));
+  CHECK(warnings(device("a", open + "tcp.allow = \"10.0.0.0/8\"")).empty());
+  CHECK(warnings(device("a", open + "tcp.tls = { psk = true }")).empty());
+  CHECK(warnings(device("a", "tcp.listen = \"10.0.0.1:4001\"")).empty());
 }
 
 TEST_CASE("devices that share a TCP address must say the same of it, and be told apart", "[config] [I-02]") {
