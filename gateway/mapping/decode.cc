@@ -61,8 +61,8 @@ std::uint64_t whole_of(std::string_view bytes) {
   return out;
 }
 
-std::optional<double> bcd_of(std::string_view bytes) {
-  double out = 0;
+std::optional<std::uint64_t> bcd_of(std::string_view bytes) {
+  std::uint64_t out = 0;
   for (const char c : bytes) {
     const auto byte = static_cast<unsigned char>(c);
     if ((byte >> 4U) > 9 || (byte & 15U) > 9) return std::nullopt;
@@ -88,7 +88,7 @@ std::optional<json::value> binary(const Decode& rule, const DecodeField& field, 
   switch (field.type) {
     case Type::bcd: {
       const auto decimal = bcd_of(bytes);
-      return decimal ? std::optional(scaled(*decimal, field)) : std::nullopt;
+      return decimal ? std::optional(plain(*decimal, field)) : std::nullopt;
     }
     case Type::float_: {
       const double number = field.size == 4
@@ -189,7 +189,7 @@ Result<json::value> decode(const Decode& rule, std::string_view message) {
       if (!found) return fail(ErrorCode::invalid, "the message does not match map.decode.pattern");
       for (const auto& [name, text] : *found) {
         const auto field = std::find_if(rule.fields.begin(), rule.fields.end(),
-                                        [&](const DecodeField& one) { return one.name == name; });
+                                        [&wanted = name](const DecodeField& one) { return one.name == wanted; });
         const DecodeField fallback{.name = name};
         const auto& how = field == rule.fields.end() ? fallback : *field;
         put(out, how, textual(rule, how, trimmed(text)));

@@ -55,6 +55,9 @@ TEST_CASE("binary values are read in every order of bytes and words", "[mapping]
   CHECK(one({.name = "v", .type = Type::float_, .size = 8}, raw("\x3F\xF8\0\0\0\0\0\0")) == R"({"v":1.5})");
   CHECK(one({.name = "v", .type = Type::float_, .size = 4}, raw("\x7F\xC0\0\0")) == R"({"v":null})");
   CHECK(one({.name = "v", .type = Type::bcd, .size = 3}, raw("\x12\x34\x56")) == R"({"v":123456})");
+  CHECK(one({.name = "v", .type = Type::bcd, .size = 8}, raw("\x12\x34\x56\x78\x90\x12\x34\x57")) ==
+        R"({"v":1234567890123457})");
+  CHECK(one({.name = "v", .type = Type::bcd, .size = 2, .factor = 0.01}, raw("\x12\x34")) == R"({"v":12.34})");
   CHECK(one({.name = "v", .type = Type::bcd, .size = 1}, raw("\x1A")).starts_with("refused"));
   CHECK(one({.name = "v", .type = Type::hex, .size = 2}, raw("\x0A\xFF")) == R"({"v":"0aff"})");
 }

@@ -4,6 +4,7 @@
 #include <iterator>
 #include <random>
 
+#include "tests/fuzz/mapping/decode_case.h"
 #include "tests/fuzz/mapping/mapping_case.h"
 #include "tests/support/catch.h"
 
@@ -20,6 +21,27 @@ TEST_CASE("every kept input of the mapping fuzzer is still fine") {
     ++count;
   }
   CHECK(count > 0);
+}
+
+namespace {
+
+std::size_t count_fine(const std::string& folder, bool (*fine)(std::string_view)) {
+  std::size_t count = 0;
+  for (const auto& entry : std::filesystem::directory_iterator(folder)) {
+    std::ifstream file(entry.path(), std::ios::binary);
+    const std::string bytes{std::istreambuf_iterator<char>(file), {}};
+    INFO(entry.path().filename().string());
+    CHECK(fine(bytes));
+    ++count;
+  }
+  return count;
+}
+
+}  // namespace
+
+TEST_CASE("every kept input of the decoding and the pattern fuzzer is still fine") {
+  CHECK(count_fine(std::string(MAPPING_CORPUS) + "_decode", test::decode_survives) > 0);
+  CHECK(count_fine(std::string(MAPPING_CORPUS) + "_pattern", test::pattern_survives) > 0);
 }
 
 TEST_CASE("random patterns and topics agree with trying each pattern alone") {
