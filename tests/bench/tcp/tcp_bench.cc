@@ -2,6 +2,7 @@
 // usage: tcp_bench [SECONDS]       lines of 200 bytes, each acknowledged: the adapter with an ingress that answers at
 // once, beside Asio alone with the same framing that answers at once. Prints one line of each for 10, 1000 and 10000
 // connections: rate, CPU of the server per message, and its memory per connection.
+//        tcp_bench serve     prints a port and serves Asio alone there, for gateway_tcp_bench.py.
 #include <arpa/inet.h>
 #include <netinet/in.h>
 #include <sys/epoll.h>
@@ -14,6 +15,7 @@
 #include <cstdlib>
 #include <memory>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "adapters/tcp/frame_reader.h"
@@ -197,6 +199,13 @@ void measure(const char* what, std::size_t connections, std::size_t window, doub
 }  // namespace
 
 int main(int argc, char** argv) {
+  if (argc > 1 && std::string_view(argv[1]) == "serve") {
+    serve_bare(0, [](std::uint16_t port) {
+      std::printf("%u\n", port);
+      std::fflush(stdout);
+    });
+    return 0;
+  }
   const double seconds = argc > 1 ? std::atof(argv[1]) : 2;
   rlimit files{};
   ::getrlimit(RLIMIT_NOFILE, &files);
