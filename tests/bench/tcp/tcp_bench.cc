@@ -20,6 +20,7 @@
 
 #include "adapters/tcp/frame_reader.h"
 #include "adapters/tcp/tcp_adapter.h"
+#include "gateway/base/log.h"
 #include "gateway/net/connect.h"
 #include "tests/bench/served.h"
 
@@ -48,6 +49,7 @@ std::uint16_t port_of(const std::string& address) {
 }
 
 void serve_ours(std::size_t devices, const Served::Ready& ready) {
+  log::set_level(log::Level::error);
   SystemClock clock;
   Metrics metrics;
   SafeAtOnce ingress;

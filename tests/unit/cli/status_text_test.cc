@@ -57,6 +57,18 @@ TEST_CASE("one device is a line for each thing that is known", "[cli]") {
         "id            a?[2J\nstate         ready\nwaiting       0\nlast_heard    now\n");
 }
 
+TEST_CASE("peers that nobody knows are told apart from topics, with what to do", "[cli]") {
+  CHECK(
+      render(
+          R"({"verdict":"ok","adapters":[{"name":"tcp","healthy":true,"detail":"","unknown_topics":["10.0.0.7:1 at x: 'A'"]}]})") ==
+      "ok\nadapter  tcp works\n         nobody known: 10.0.0.7:1 at x: 'A'; give each a map with tcp.identify\n");
+}
+
+TEST_CASE("what was damaged on a device's connection is shown with the device", "[cli]") {
+  const auto device = json::parse(R"({"id":"d","line":{"check_failed":3,"noise_bytes":17},"twin":{"fault":""}})");
+  CHECK(device_text(device.as_object()) == "id            d\nline          check_failed 3, noise_bytes 17\n");
+}
+
 TEST_CASE("the live view ranks by rate, then by what waits, and a restart is no negative rate", "[cli]") {
   const auto status = json::parse(R"({"verdict":"ok","devices":[{"id":"idle","accepted":5,"waiting":0},
     {"id":"busy","accepted":30,"waiting":0},{"id":"stuck","accepted":1,"waiting":9},{"id":"new","accepted":3}]})")
