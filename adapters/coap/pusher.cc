@@ -13,6 +13,9 @@ namespace trunkline::coap {
 
 namespace {
 
+// The hub carries no more of a method's answer; what is larger by a little is told so by read_answer.
+constexpr std::size_t kLargestAnswer = 2 * MethodResponse::kMaxPayload;
+
 Token to_token(std::uint64_t number) {
   Token out;
   out.size = 8;
@@ -49,14 +52,10 @@ Outcome outcome_of(Code code) {
 }
 
 // A method is answered by whatever comes; a refusal is the device's own word, with the status of the same name.
-Outcome outcome_of_method(const PushAnswer& answer) {
-  if (answer.more) {
-    return Outcome::answered(
-        own_answer(MethodResponse::kUnusable, "the device's answer does not fit into one message"));
-  }
-  const auto number = static_cast<unsigned>(answer.code);
-  if (number >> 5 == 2) return Outcome::answered(read_answer(answer.payload));
-  return Outcome::answered(read_answer(answer.payload, static_cast<int>(100 * (number >> 5) + number % 32)));
+Outcome outcome_of_method(Code code, std::string_view payload) {
+  const auto number = static_cast<unsigned>(code);
+  if (number >> 5 == 2) return Outcome::answered(read_answer(payload));
+  return Outcome::answered(read_answer(payload, static_cast<int>(100 * (number >> 5) + number % 32)));
 }
 
 }  // namespace
@@ -122,10 +121,11 @@ void Pusher::on_answer(coap_session_t* session, const Token& token, const PushAn
   // Said again to an earlier block: the network repeats what it likes.
   if (answer.code == Code::next_part && answer.block1 && answer.block1->number != push.block.number) return;
   if (answer.code != Code::next_part || !push.block.more) {
-    auto outcome = answer.code == Code::next_part ? Outcome::released("the device's server wants more than there is")
-                   : push.method                  ? outcome_of_method(answer)
-                                                  : outcome_of(answer.code);
-    finish(*device, std::move(outcome), true);
+    if (push.method && answer.code != Code::next_part) return take_answer(*device, answer);
+    finish(*device,
+           answer.code == Code::next_part ? Outcome::released("the device's server wants more than there is")
+                                          : outcome_of(answer.code),
+           true);
     return;
   }
   // It may ask for smaller blocks (section 2.3); what it has by then is counted in its size.
@@ -133,6 +133,33 @@ void Pusher::on_answer(coap_session_t* session, const Token& token, const PushAn
   if (answer.block1 && answer.block1->exponent < push.block.exponent) push.block.exponent = answer.block1->exponent;
   push.block.number = static_cast<std::uint32_t>(next / push.block.size());
   if (!send_block(push)) finish(*device, Outcome::released("the device's server cannot be reached"), false);
+}
+
+void Pusher::take_answer(std::size_t device, const PushAnswer& answer) {
+  auto& push = pushes_.at(device);
+  const auto refuse = [&](std::string_view why) {
+    finish(device, Outcome::answered(own_answer(MethodResponse::kUnusable, why)), true);
+  };
+  const auto part = answer.block2.value_or(Block{});
+  // A part that was asked for before: the network repeats what it likes.
+  if (push.answer_part && part.offset() < push.answer_part->offset()) return;
+  if (part.offset() != push.answer.size()) return refuse("a part of the device's answer is missing");
+  if (part.more && answer.payload.size() != part.size()) return refuse("a part of the device's answer is too short");
+  if (push.answer.size() + answer.payload.size() > kLargestAnswer) return refuse("the device's answer is too large");
+  push.answer += answer.payload;
+  if (!part.more) return finish(device, outcome_of_method(answer.code, push.answer), true);
+  if (!ask_rest(push, part)) finish(device, Outcome::released("the device's server cannot be reached"), false);
+}
+
+// The next part of the answer: the same request again without its body.
+bool Pusher::ask_rest(Push& push, const Block& last) {
+  push.answer_part = Block{last.number + 1, false, last.exponent};
+  Response request;
+  request.post = true;
+  request.path = segments_of(push.to.path);
+  request.queries = push.queries;
+  request.block2 = push.answer_part->option();
+  return send(push.session.get(), true, to_token(push.token), request);
 }
 
 void Pusher::on_undelivered(coap_session_t* session, const Token& token) {

@@ -19,8 +19,9 @@ namespace trunkline::coap {
 class Server;
 
 // Carries commands to the devices' own servers as POST with ?id=, block by block if they are long (RFC 7959 section
-// 2.5). One at a time for each device. Owned by the responder, on the adapter's thread. Every push that was begun and
-// not cancelled ends in one call of `done`; an unanswered one is ended by whoever knows its deadline.
+// 2.5), and brings a method's answer together that comes in blocks (section 2.7). One at a time for each device. Owned
+// by the responder, on the adapter's thread. Every push that was begun and not cancelled ends in one call of `done`; an
+// unanswered one is ended by whoever knows its deadline.
 class Pusher {
  public:
   // `heard`: the device's server answered, whatever it said.
@@ -49,8 +50,12 @@ class Pusher {
     std::optional<unsigned> content_format;
     std::uint64_t token = 0;  // of all its blocks: some servers put them together by it
     Block block;
+    std::string answer{};                // of a method, as far as it has come
+    std::optional<Block> answer_part{};  // the one that is asked for
   };
   bool send_block(Push& push);
+  bool ask_rest(Push& push, const Block& last);
+  void take_answer(std::size_t device, const PushAnswer& answer);
   void finish(std::size_t device, Outcome outcome, bool heard);
   [[nodiscard]] std::optional<std::size_t> find(coap_session_t* session, const Token& token) const;
 

@@ -41,7 +41,7 @@ struct PushAnswer {
   Code code = Code::none;
   std::optional<Block> block1{};
   std::string_view payload{};
-  bool more = false;  // in further blocks
+  std::optional<Block> block2{};  // which part of its answer this is
 };
 
 // Writes code, options and payload; false: they do not fit.

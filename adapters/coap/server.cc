@@ -309,8 +309,7 @@ class LibcoapServer final : public Server {
       return Block::parse(coap_decode_var_bytes(coap_opt_value(option), coap_opt_length(option)));
     };
     PushAnswer answer{static_cast<Code>(coap_pdu_get_code(received)), block(COAP_OPTION_BLOCK1)};
-    const auto block2 = block(COAP_OPTION_BLOCK2);
-    answer.more = block2 && block2->more;
+    answer.block2 = block(COAP_OPTION_BLOCK2);
     std::size_t size = 0;
     const std::uint8_t* data = nullptr;
     if (coap_get_data(received, &size, &data) != 0) answer.payload = {reinterpret_cast<const char*>(data), size};
