@@ -37,6 +37,7 @@ persistence_location {self.state}/
 max_queued_messages 0
 max_queued_bytes 268435456
 max_inflight_messages {WINDOW}
+set_tcp_nodelay true
 log_dest stderr
 log_type {logs}
 {more}
