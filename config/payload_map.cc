@@ -1,9 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
+#include <algorithm>
 #include <memory>
 
 #include "config/device_file.h"
 #include "config/suggest.h"
+#include "gateway/base/json.h"
 #include "gateway/mapping/template.h"
+#include "gateway/mapping/twin_rules.h"
 
 namespace trunkline::config {
 namespace {
@@ -115,6 +118,19 @@ void read_time(TableReader& reader, PayloadMap& map) {
   map.time = std::move(rule);
 }
 
+void read_report(TableReader& reader, PayloadMap& map) {
+  for (auto& name : reader.texts("report")) {
+    const auto is = [&name](const Pick& pick) { return pick.name == name.value; };
+    if (const auto good = read_properties(json::serialize(json::object{{name.value, 0}})); !good) {
+      reader.findings().problem(name.mark, "map.report: " + good.error().message);
+    } else if (!map.fields.empty() && std::none_of(map.fields.begin(), map.fields.end(), is)) {
+      reader.findings().problem(name.mark, "map.report: " + quoted(name.value) + " is none of map.fields");
+    } else {
+      map.report.push_back(std::move(name.value));
+    }
+  }
+}
+
 }  // namespace
 
 DeviceTime read_time_rule(TableReader& time) {
@@ -156,6 +172,7 @@ std::shared_ptr<const PayloadMap> read_payload_map(TableReader& device) {
     }
   }
   read_time(reader, map);
+  read_report(reader, map);
   if (map.dead_band > 0 && !map.change_only) {
     findings.problem(reader.find("dead_band")->mark, "map.dead_band without map.change_only = true has no effect");
   }

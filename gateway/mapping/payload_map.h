@@ -58,10 +58,11 @@ struct PayloadMap {
   Milliseconds every{0};       // at most one message in this time, the rest is dropped
   std::vector<Property> properties{};  // name, template over captures
   std::optional<DeviceTime> time{};
+  std::vector<std::string> report{};  // members of what goes up that are the device's state: reported properties too
 
   [[nodiscard]] bool reads_json() const {
     return decode || only || !root.empty() || !fields.empty() || !name.empty() || merge || change_only ||
-           group.count() > 0 || time;
+           group.count() > 0 || time || !report.empty();
   }
 };
 

@@ -128,6 +128,7 @@ struct Shaper::State {
 
   Verdict shape(Telemetry& telemetry, const Captures& captures, SteadyTime now);
   Verdict pick(const json::value& whole, const json::value& root, const Captures& captures, json::value& out) const;
+  [[nodiscard]] std::string state_in(const json::value& value) const;
   Verdict hold(Telemetry& telemetry, const json::value& value, SteadyTime now);
   Verdict judge(const std::string& channel, const json::value& value, SteadyTime now);
 };
@@ -165,6 +166,16 @@ Verdict Shaper::State::pick(const json::value& whole, const json::value& root, c
   return {};
 }
 
+std::string Shaper::State::state_in(const json::value& value) const {
+  const auto* object = value.if_object();
+  if (object == nullptr || map->report.empty()) return {};
+  json::object out;
+  for (const auto& name : map->report) {
+    if (const auto* member = object->if_contains(name)) out[name] = *member;
+  }
+  return out.empty() ? std::string() : json_text(out);
+}
+
 Verdict Shaper::State::hold(Telemetry& telemetry, const json::value& value, SteadyTime now) {
   if (!value.is_object()) return refused("only an object, or a value with map.name, can be grouped");
   if (!group) {
@@ -176,7 +187,7 @@ Verdict Shaper::State::hold(Telemetry& telemetry, const json::value& value, Stea
   if (telemetry.device_time) group->device_time = telemetry.device_time;
   // A group that became too large ends now.
   if (open.size() > PayloadMap::kMaxMembers) group_ends = now;
-  return {Kind::held, {}};
+  return {Kind::held, {}, {}};
 }
 
 Verdict Shaper::State::judge(const std::string& channel, const json::value& value, SteadyTime now) {
@@ -232,11 +243,13 @@ Verdict Shaper::State::shape(Telemetry& telemetry, const Captures& captures, Ste
       return refused("the merged object grew too large, and starts anew");
     }
   }
+  auto state = state_in(value);
   if (telemetry.content_type.empty() || !map->name.empty() || map->decode) telemetry.content_type = "application/json";
   if (telemetry.content_encoding.empty()) telemetry.content_encoding = "utf-8";
-  if (map->group.count() > 0) return hold(telemetry, value, now);
-  auto verdict = judge(map->merge ? std::string() : channel, value, now);
+  const bool groups = map->group.count() > 0;
+  auto verdict = groups ? hold(telemetry, value, now) : judge(map->merge ? std::string() : channel, value, now);
   if (verdict.kind == Kind::forward) telemetry.body = json_text(value);
+  verdict.state = std::move(state);
   return verdict;
 }
 

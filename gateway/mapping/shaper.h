@@ -32,6 +32,7 @@ class Shaper {
     };
     Kind kind = Kind::forward;
     std::string reason{};
+    std::string state{};  // whatever becomes of the message: what it says of map.report, as a JSON object
   };
   // Turns `telemetry` into what goes up. Its `captures` and `channel` are used up.
   Verdict take(Telemetry& telemetry, SteadyTime now);

@@ -4,6 +4,8 @@
 #include <mutex>
 #include <optional>
 
+#include "gateway/base/log.h"
+#include "gateway/base/log_limit.h"
 #include "gateway/mapping/shaper.h"
 
 namespace trunkline {
@@ -18,6 +20,7 @@ struct ShapingIngress::Device {
 
   std::mutex mutex;
   Shaper shaper;
+  LogLimit log;
   std::vector<Completion<Admission>> waiting;  // for the open group
   // A group that intake throttled, with those who wait for it.
   std::optional<Telemetry> again;
@@ -56,13 +59,14 @@ void ShapingIngress::submit(Telemetry telemetry, Completion<Admission> done) {
   {
     const std::lock_guard lock(device.mutex);
     verdict = device.shaper.take(telemetry, clock_.steady());
+    if (!verdict.state.empty()) say_state(telemetry.device, device, verdict.state);
     if (verdict.kind == Shaper::Verdict::Kind::held && !sender_waits) {
       if (device.waiting.size() < kMaxWaiting) {
         device.waiting.push_back(std::move(done));
         grouped_.add();
         return;
       }
-      verdict = {Shaper::Verdict::Kind::refused, "too many values in one group"};
+      verdict = {Shaper::Verdict::Kind::refused, "too many values in one group", std::move(verdict.state)};
     }
   }
   switch (verdict.kind) {
@@ -91,6 +95,17 @@ void ShapingIngress::submit(Telemetry telemetry, Completion<Admission> done) {
       grouped_.add();
       done(Admission::safe());
       return;
+  }
+}
+
+// Under the device's lock, so that newer state is never overtaken by older.
+void ShapingIngress::say_state(const DeviceId& id, Device& device, const std::string& state) {
+  const auto taken = inner_.report(id, state);
+  if (taken) return;
+  if (const auto suppressed = device.log.allow(clock_.steady())) {
+    log::warning(
+        "report_refused",
+        {{"adapter", "map"}, {"device", id.text()}, {"reason", taken.error().message}, {"suppressed", *suppressed}});
   }
 }
 

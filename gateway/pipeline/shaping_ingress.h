@@ -38,6 +38,7 @@ class ShapingIngress final : public Ingress {
 
  private:
   struct Device;
+  void say_state(const DeviceId& id, Device& device, const std::string& state);
   void send_group(Device& device, Telemetry telemetry, std::vector<Completion<Admission>> waiting);
 
   Ingress& inner_;

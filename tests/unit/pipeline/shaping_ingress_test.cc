@@ -53,6 +53,23 @@ PayloadMap grouped() {
 
 }  // namespace
 
+TEST_CASE("members that are state are reported, whatever becomes of the message", "[shaping]") {
+  auto map = change_only();
+  map.report = {"mode", "fw"};
+  map.every = 10s;
+  Rig rig(map);
+  rig.inner.answer_by([](const Telemetry&) { return Admission::safe(); });
+  rig.say(R"({"t":20,"mode":"eco"})");
+  rig.say(R"({"t":21,"mode":"full","fw":"1.2"})");  // too often: not sent, but its state counts
+  rig.say(R"({"t":22})");
+  rig.say("no JSON");
+  CHECK(rig.inner.bodies() == std::vector<std::string>{R"({"t":20,"mode":"eco"})"});
+  const auto reports = rig.inner.reports();
+  REQUIRE(reports.size() == 2);
+  CHECK(reports[0].second == R"({"mode":"eco"})");
+  CHECK(reports[1].second == R"({"mode":"full","fw":"1.2"})");
+}
+
 TEST_CASE("a device without a map passes untouched", "[shaping]") {
   Rig rig(change_only());
   rig.inner.answer_by([](const Telemetry&) { return Admission::safe(); });
