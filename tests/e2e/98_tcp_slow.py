@@ -18,7 +18,7 @@ sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."
 from gateway import Gateway, new_key  # noqa: E402
 from harness import eventually, expect, main, note  # noqa: E402
 from hub import Hub  # noqa: E402
-from tcp_peers import dial  # noqa: E402
+from tcp_peers import dial, memory_limit_kib  # noqa: E402
 
 LONG = bool(os.environ.get("TRUNKLINE_LONG"))
 PACE = 60.0 if LONG else 1.5
@@ -102,7 +102,7 @@ def body(scenario):
     expect(timeouts == HURRIED * BYTES, f"{timeouts:.0f} unfinished lines were ended by silence instead of {HURRIED * BYTES}")
     expect(gateway.device_status("hurried-0").get("line") == {"timeouts": BYTES}, "status of a hurried one")
     expect(hub.count("hurried-0") == 0, "an unfinished line went up")
-    expect(grown < 32 * 1024, f"{grown} KiB more memory for {BYTES} bytes each")
+    expect(grown < memory_limit_kib(gateway.program, 4 * 1024), f"{grown} KiB more memory for {BYTES} bytes each")
     median, worst = statistics.median(one for one, _ in beside), max(one for _, one in beside)
     expect(median < max(calm[0] * 5, 0.05), f"beside them {median * 1000:.1f} ms instead of {calm[0] * 1000:.1f} ms")
     note(f"{PATIENT + HURRIED + NOBODY} peers, a byte each {PACE:g} s, {BYTES} times: {grown} KiB more, {timeouts:.0f} timeouts; another device's "

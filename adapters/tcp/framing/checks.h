@@ -25,8 +25,21 @@ std::size_t check_size(FrameCheck check, bool hex);
 // Either case of a digit is right.
 bool check_matches(FrameCheck check, bool hex, std::string_view bytes, std::string_view found);
 
-std::optional<std::uint8_t> hex_digit(char c);
+// In the header, because scanners ask for each byte.
+inline std::optional<std::uint8_t> hex_digit(char c) {
+  if (c >= '0' && c <= '9') return static_cast<std::uint8_t>(c - '0');
+  if (c >= 'A' && c <= 'F') return static_cast<std::uint8_t>(c - 'A' + 10);
+  if (c >= 'a' && c <= 'f') return static_cast<std::uint8_t>(c - 'a' + 10);
+  return std::nullopt;
+}
+
 // Two digits.
-std::optional<std::uint8_t> hex_byte(std::string_view two);
+inline std::optional<std::uint8_t> hex_byte(std::string_view two) {
+  if (two.size() != 2) return std::nullopt;
+  const auto high = hex_digit(two[0]);
+  const auto low = hex_digit(two[1]);
+  if (!high || !low) return std::nullopt;
+  return static_cast<std::uint8_t>(*high * 16 + *low);
+}
 
 }  // namespace trunkline::tcp

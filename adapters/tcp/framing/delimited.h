@@ -4,6 +4,7 @@
 #include <string>
 
 #include "adapters/tcp/framing/scanner.h"
+#include "adapters/tcp/framing/search.h"
 
 namespace trunkline::tcp {
 
@@ -43,7 +44,7 @@ class AnyLineScanner final : public DelimitedScanner {
 
  private:
   std::size_t find(std::string_view bytes, std::size_t from) const override {
-    return bytes.find_first_of("\r\n", from);
+    return find_either(bytes, '\r', '\n', from);
   }
 };
 

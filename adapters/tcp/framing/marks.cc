@@ -4,6 +4,7 @@
 #include <algorithm>
 
 #include "adapters/tcp/framing/checks.h"
+#include "adapters/tcp/framing/search.h"
 
 namespace trunkline::tcp {
 
@@ -50,8 +51,8 @@ Look MarksScanner::ended(std::string_view bytes, std::size_t end) {
   const auto last = end + mark.size();
   if (check_ == 0) {
     // Without a check only a start mark within tells that an end was lost.
-    const auto inner = bytes.substr(0, end).rfind(framing_.start);
-    if (inner > 0 && framing_.start != mark) return Look::skip(inner, FrameFault::malformed);
+    const auto inner = find_last(bytes.substr(0, end), framing_.start, 1);
+    if (inner != std::string_view::npos && framing_.start != mark) return Look::skip(inner, FrameFault::malformed);
   }
   const bool after = !framing_.check_inside;
   const auto length = last + (after ? check_ : 0);
@@ -117,9 +118,10 @@ Look StuffedScanner::ended(std::string_view bytes, std::size_t end) {
   const auto length = last + (framing_.check_inside ? 0 : check_);
   if (bytes.size() < length) return Look::more();
   message_.clear();
-  for (auto at = start_.size(); at < end; ++at) {
-    message_ += bytes[at];
-    if (bytes[at] == kDle) ++at;
+  for (auto at = start_.size(); at < end;) {
+    const auto dle = std::min(bytes.find(kDle, at), end);
+    message_ += bytes.substr(at, std::min(dle + 1, end) - at);
+    at = dle + 2;
   }
   bool right = true;
   if (check_ > 0) {

@@ -4,6 +4,7 @@
 #include <algorithm>
 
 #include "adapters/tcp/framing/checks.h"
+#include "adapters/tcp/framing/search.h"
 
 namespace trunkline::tcp {
 
@@ -28,7 +29,7 @@ Look NmeaScanner::look(std::string_view bytes) {
     const bool line_end = bytes.substr(0, begin).find_first_not_of("\r\n") == std::string_view::npos;
     return Look::skip(begin, line_end ? FrameFault::none : FrameFault::noise);
   }
-  const auto end = bytes.find_first_of("\r\n", scanned_);
+  const auto end = find_either(bytes, '\r', '\n', scanned_);
   if (end == std::string_view::npos) {
     scanned_ = bytes.size();
     return Look::more();
@@ -49,8 +50,8 @@ Look NmeaScanner::look(std::string_view bytes) {
   }
   const auto verdict = judge(line.substr(sentence + 1));
   // A sentence within one: the end of the first was lost. Its tag block, if it has one, goes with the second.
-  if (const auto inner = line.find_first_of("$!", sentence + 1);
-      verdict != Verdict::right && inner != std::string_view::npos) {
+  if (const auto inner = verdict == Verdict::right ? std::string_view::npos : find_either(line, '$', '!', sentence + 1);
+      inner != std::string_view::npos) {
     const auto tag = line.find('\\', sentence + 1);
     return Look::skip(std::min(inner, tag), FrameFault::malformed);
   }
