@@ -26,7 +26,8 @@ from tcp_peers import memory_limit_kib  # noqa: E402
 LONG = bool(os.environ.get("TRUNKLINE_LONG"))
 CROWD, STORM, ENDLESS_MIB = (10_000, 5_000, 1024) if LONG else (200, 300, 32)
 STORMY = 50  # devices that reconnect
-PONG = 4096
+PONG = 256
+IN_A_FILE = 1000
 
 
 def memory_kib(pid):
@@ -88,13 +89,16 @@ def body(scenario):
     for name, key in keys.items():
         hub.ask("add_device", device=name, key=key)
     port = scenario.ports.take()
-    gateway = Gateway(scenario, hub, {"crowd": "".join(f"""[[device]]
+    maps = [f"""[[device]]
 id = "{name}"
 tcp.listen = "127.0.0.1:{port}"
 tcp.identify = {{ by = "registration", match = '^REG (\\w+)$', answer = "H\\n" }}
 tcp.ack = "K\\n"
 tcp.heartbeat = {{ match = '^ping$', answer = "{'p' * (PONG - 1)}\\n" }}
-""" for name in names)}, keys, hub_table='attach_rate = "off"\n', durability="process")
+""" for name in names]
+    files = {f"crowd-{at}": "".join(maps[at:at + IN_A_FILE]) for at in range(0, len(maps), IN_A_FILE)}
+    gateway = Gateway(scenario, hub, files, keys, hub_table='attach_rate = "off"\n', durability="process")
+    gateway.cli("check")
     process = gateway.start()
     eventually(lambda: gateway.status() is not None, "the gateway answers", seconds=300)
 
