@@ -221,6 +221,8 @@ def second_connection(field):
     field.dial("first").wait_end("the second one where it is refused")
     stays.say("2\n")
     stays.wait(6, "the first one stays")
+    for device in ("newest", "first"):
+        field.hub.wait_arrivals(device, 2)
     expect(field.bodies("newest") == ["1", "2"] and field.bodies("first") == ["1", "2"], "messages of both")
     note("a second connection: the newest wins, or is refused, as the map says")
 
@@ -244,6 +246,7 @@ def strangers(field):
     known = field.dial("pump")
     known.say("early\nREG A1\n")
     known.wait_data(b"OK\n", "what was said before the registration")
+    field.hub.wait_arrivals("pump", 1)
     expect(field.bodies("pump") == ["early"], f"pump: {field.bodies('pump')}")
     note(f"strangers: held for {HOLD_S} s or 64 bytes, closed, counted, shown; what a known one said first is kept")
 

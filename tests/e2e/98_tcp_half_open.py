@@ -75,12 +75,18 @@ tcp.retry = "1s"
 """
 
     def held(self):
+        """How many connections to its server we have. The kernel's table is long and read in pieces, so one that went while it was
+        read may stand there beside the next: what is held at one time is in two readings."""
+        seen = self._sockets()
+        return len(seen) if len(seen) < 2 else len(seen & self._sockets())
+
+    def _sockets(self):
         """Our connections to its server, whatever their state but closed ones."""
         there = "".join(f"{int(part):02X}" for part in reversed(THERE.split("."))) + f":{self.port:04X}"
         with open("/proc/net/tcp", encoding="ascii") as table:
             rows = [line.split() for line in table.readlines()[1:]]
         # 01 established, 02 SYN sent; orphans that only time out hold nothing of ours.
-        return sum(1 for row in rows if row[2] == there and row[3] in ("01", "02") and row[9] != "0")
+        return {(row[1], row[9]) for row in rows if row[2] == there and row[3] in ("01", "02") and row[9] != "0"}
 
 
 METERS = [
