@@ -65,6 +65,10 @@ class Link:
         with self._changed:
             expect(self._changed.wait_for(lambda: self.ended, SOON), f"{what}: the connection stays")
 
+    def ended_within(self, seconds):
+        with self._changed:
+            return self._changed.wait_for(lambda: self.ended, seconds)
+
     def close(self):
         self._socket.close()
 
@@ -74,7 +78,7 @@ class Link:
         self._socket.close()
 
 
-def dial(port, source="127.0.0.1"):
+def dial(port, source="127.0.0.1", answer=None):
     """A device that connects; it waits for a gateway that is not there yet."""
     def attempt():
         try:
@@ -84,7 +88,7 @@ def dial(port, source="127.0.0.1"):
 
     made = eventually(attempt, f"somebody listens on {port}")
     made.settimeout(None)
-    return Link(made)
+    return Link(made, answer)
 
 
 class Host:
@@ -107,9 +111,11 @@ class Host:
                 made, _ = self._socket.accept()
             except OSError:
                 return
+            # What was ended before this one came may not be read yet.
+            held = 1 + sum(1 for link in self.links if not link.ended_within(1))
             with self._changed:
                 self.links.append(Link(made, self._answer))
-                self.most = max(self.most, sum(1 for link in self.links if not link.ended))
+                self.most = max(self.most, held)
                 self._changed.notify_all()
 
     def wait_link(self, number):
