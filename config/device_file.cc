@@ -33,12 +33,6 @@ void read_symbol(TableReader& reader, std::string_view name, bool media_type, st
 void decide_command_done(TableReader& reader, const Entry* command, bool replies, DeviceDraft& draft) {
   auto done = reader.choice("command_done", {"replied", "acknowledged", "written", "stored"});
   const bool written_wrongly = !done && reader.find("command_done") != nullptr;
-  if (done && done->value == "stored") {
-    reader.findings().problem(done->mark,
-                              "command_done = \"stored\" is not supported yet in this version; write "
-                              "\"replied\", \"acknowledged\" or \"written\"");
-    return;
-  }
   if (!done) {
     // A 2.xx of the device's own server is its word.
     const bool pushed = draft.map.coap && draft.map.coap->push;
@@ -60,7 +54,12 @@ void decide_command_done(TableReader& reader, const Entry* command, bool replies
     reader.findings().warning(done->mark, "command_done has no effect: this device takes no command");
     return;
   }
-  if (done->value == "replied") {
+  if (done->value == "stored") {
+    // The service hears "done" when the command is in our care; this is what ends that.
+    draft.map.keeps_commands = true;
+    const bool tells = draft.map.mqtt || (draft.map.coap && draft.map.coap->push);
+    draft.map.command_done = replies ? CommandDone::replied : tells ? CommandDone::acknowledged : CommandDone::written;
+  } else if (done->value == "replied") {
     draft.map.command_done = CommandDone::replied;
     if (!replies) {
       reader.findings().problem(done->mark, std::string("command_done = \"replied\", but no reply is mapped; add ") +
@@ -81,6 +80,20 @@ void decide_command_done(TableReader& reader, const Entry* command, bool replies
     }
   } else {
     draft.map.command_done = CommandDone::written;
+  }
+}
+
+// Queue mode's limits.
+void read_kept(TableReader& reader, DeviceMap& map) {
+  if (auto most = reader.integer("max_commands", 1, 10'000)) map.max_commands = static_cast<std::size_t>(*most);
+  if (auto most = reader.size("max_command_bytes", 1024, 1ULL << 30)) map.max_command_bytes = *most;
+  if (auto most = reader.duration("command_keep", Milliseconds(1000), std::chrono::hours(24 * 30))) {
+    map.command_keep = *most;
+  }
+  for (const auto key : {"max_commands", "max_command_bytes", "command_keep"}) {
+    const auto* entry = reader.find(key);
+    if (entry == nullptr || map.keeps_commands) continue;
+    reader.findings().warning(entry->mark, std::string(key) + " has no effect without command_done = \"stored\"");
   }
 }
 
@@ -136,6 +149,7 @@ void read_protocol(TableReader& reader, References main, DeviceDraft& draft) {
     }
   }
   decide_command_done(reader, command, replies, draft);
+  read_kept(reader, draft.map);
 }
 
 // What [[device]] and [[family]] have in common; the id has been read.

@@ -80,11 +80,32 @@ Response Device::on_read(const Request& request, coap_session_t* session, Comman
   if (request.observe == 0U) {
     observe(request.token, session, kind);
     out.observe = observe_;
+    // One that waited to be asked for has been handed over with this.
+    if (map_.keeps_commands && kind == CommandKind::message) lane_.on_notified();
   } else if (request.observe) {
     forget_observer(session, kind);
   }
   update_presence(shared_.clock.steady());
   return out;
+}
+
+bool Device::polls(const Request& request) const {
+  return map_.keeps_commands && !request.observe && (!request.block2 || request.block2->number == 0) &&
+         !shared_.stopping;
+}
+
+Response Device::on_poll(Question question) {
+  if (const auto* command = shown(question)) {
+    // It asks again: the answer was lost, or it has not done it yet.
+    auto out = show(Code::content, command, question.block2);
+    shared_.exchanges->answer(*question.poll, {Code::content, 0});
+    lane_.on_notified();
+    return out;
+  }
+  held_.push_back(std::move(question));
+  on_asked();
+  carry();
+  return {};
 }
 
 Response Device::on_result(const Request& request) {
@@ -182,7 +203,8 @@ void Device::on_closed(coap_session_t* session) {
 void Device::deliver(Command command, Completion<Outcome> done) {
   const auto now = shared_.clock.steady();
   // One that comes late waits for the device's next request, as long as it may.
-  const bool can_wait = map_.coap->piggyback;
+  const bool message = command.kind == CommandKind::message;
+  const bool can_wait = map_.coap->piggyback || (map_.keeps_commands && !map_.coap->push && message);
   lane_.add(std::move(command), std::move(done), !shared_.stopping && (can_wait || reachable(now)), now);
   carry();
 }
@@ -191,9 +213,7 @@ void Device::deliver(Command command, Completion<Outcome> done) {
 void Device::carry() {
   if (map_.coap->piggyback) {
     while (!held_.empty() && (lane_.current() != nullptr || lane_.next() != nullptr)) {
-      auto question = std::move(held_.front());
-      held_.pop_front();
-      answer_now(std::move(question));
+      answer_first();
     }
   } else if (map_.coap->push) {
     if (const auto* command = pushing_ ? nullptr : lane_.next()) {
@@ -208,6 +228,12 @@ void Device::carry() {
     }
   } else {
     while (const auto* command = lane_.next()) {
+      const bool kept = map_.keeps_commands && command->kind == CommandKind::message;
+      if (kept && !held_.empty()) {
+        answer_first();
+        continue;
+      }
+      if (kept && !observed(command->kind)) break;  // it waits to be asked for
       if (!observed(command->kind)) {
         lane_.give_up(Outcome::away("the device does not observe that path"));
         continue;
@@ -257,13 +283,26 @@ void Device::answer(Question question) {
   if (!held_.empty()) tick(shared_.clock.steady());
 }
 
-void Device::answer_now(Question question) {
+// What the answer to this question shows.
+const Command* Device::shown(const Question& question) const {
   const auto* command = lane_.current();
+  return question.poll && command != nullptr && command->kind != CommandKind::message ? nullptr : command;
+}
+
+void Device::answer_first() {
+  auto question = std::move(held_.front());
+  held_.pop_front();
+  answer_now(std::move(question));
+}
+
+void Device::answer_now(Question question) {
+  const auto* command = shown(question);
   const auto part = question.block2 && question.block2->number == 0 ? question.block2 : std::nullopt;
-  auto response = show(Code::changed, command, part);
+  auto response = show(question.poll ? Code::content : Code::changed, command, part);
+  if (question.poll) shared_.exchanges->answer(*question.poll, {response.code, 0});
   response.own_option = question.time;
   response.block1 = question.block1;
-  const bool unwanted = command == nullptr && !wanted(question.no_response, Code::changed);
+  const bool unwanted = command == nullptr && !wanted(question.no_response, response.code);
   const bool sent = !unwanted && send(question.session.get(), question.confirmable, question.token, response);
   if (sent && command != nullptr) lane_.on_notified();
   on_not_answered();
@@ -313,7 +352,8 @@ void Device::heard(const Peer& peer) {
 bool Device::reachable(SteadyTime now) const {
   const auto& every = map_.expect_every;
   const bool lately = !every || (last_heard_ && now - *last_heard_ < 3 * *every);
-  if (map_.coap->piggyback) return asked_ > 0;
+  if (asked_ > 0) return true;
+  if (map_.coap->piggyback) return false;
   if (map_.coap->push) return lately && push_again_ <= now;
   const auto main = map_.coap->command  ? CommandKind::message
                     : map_.coap->method ? CommandKind::method
@@ -335,7 +375,8 @@ void Device::update_presence(SteadyTime now) {
   shared_.wake_at(due());
   if (!changed) return;
   shared_.status.with([&](auto& status) { status[index_].presence = presence; });
-  if (presence == Presence::away && !map_.coap->piggyback) {
+  // One that asks for its commands is away between two requests, and still does what it was told.
+  if (presence == Presence::away && !map_.coap->piggyback && !(map_.keeps_commands && !map_.coap->push)) {
     if (pushing_) {
       shared_.pusher->cancel(index_);
       pushing_.reset();
@@ -371,9 +412,7 @@ void Device::tick(SteadyTime now) {
     push_again_ = now + kPushPause;
   }
   while (!held_.empty() && held_.front().asked + shared_.settings.command_wait <= now) {
-    auto question = std::move(held_.front());
-    held_.pop_front();
-    answer_now(std::move(question));
+    answer_first();
   }
   if (push_again_ <= now) push_again_ = {};
   update_presence(now);
@@ -382,9 +421,7 @@ void Device::tick(SteadyTime now) {
 
 void Device::answer_all() {
   while (!held_.empty()) {
-    auto question = std::move(held_.front());
-    held_.pop_front();
-    answer_now(std::move(question));
+    answer_first();
   }
 }
 

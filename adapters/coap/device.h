@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "adapters/coap/command_lane.h"
+#include "adapters/coap/exchange_table.h"
 #include "adapters/coap/pusher.h"
 #include "adapters/coap/response.h"
 #include "config/settings.h"
@@ -42,6 +43,7 @@ struct Shared {
   Guarded<std::vector<AdapterDeviceStatus>> status{};
   Ingress* ingress = nullptr;
   Pusher* pusher = nullptr;
+  ExchangeTable* exchanges = nullptr;
   std::size_t observers = 0;
   bool stopping = false;
   SteadyTime next_tick = kNever;
@@ -60,6 +62,7 @@ struct Question {
   std::uint8_t no_response = 0;
   SteadyTime asked{};
   std::optional<std::pair<unsigned, std::uint64_t>> time{};  // goes into the answer
+  std::optional<std::uint64_t> poll{};                       // it asks for a command: number of the exchange
 };
 
 // What names a command in a message: its id, a method's name, the version of desired properties.
@@ -88,6 +91,10 @@ class Device {
 
   // The resource of commands of one kind: what waits, in parts if need be, and observing.
   Response on_read(const Request& request, coap_session_t* session, CommandKind kind);
+  // In queue mode a device may ask for its command without observing; then it can be reached until it is answered.
+  [[nodiscard]] bool polls(const Request& request) const;
+  // 2.05 with the next command, now or later, at the latest after command_wait.
+  Response on_poll(Question question);
   Response on_result(const Request& request);
   // What the device answers to a method, and the state that it reports.
   Response on_method_reply(const Request& request, std::string_view body);
@@ -126,6 +133,8 @@ class Device {
   void carry();
   bool notify(const Command& command);
   void answer_now(Question question);
+  void answer_first();
+  [[nodiscard]] const Command* shown(const Question& question) const;
   [[nodiscard]] bool reachable(SteadyTime now) const;
   void update_presence(SteadyTime now);
   [[nodiscard]] SteadyTime stale_at() const;
@@ -137,7 +146,7 @@ class Device {
   std::vector<Observer> observers_;       // oldest first
   std::uint32_t observe_ = 0;             // of the last notification, 24 bits (RFC 7641 section 3.4)
   std::deque<Question> held_;             // answered with the next command, or when their wait is over
-  std::size_t asked_ = 0;                 // requests of a piggyback device that are not answered yet
+  std::size_t asked_ = 0;                 // requests that may be answered with a command and are not yet
   std::optional<std::uint64_t> pushing_;  // sequence of the command that is on its way to its server
   SteadyTime push_ends_{};
   SteadyTime push_again_{};

@@ -73,6 +73,7 @@ Responder::Responder(std::vector<DeviceMap> maps, RequestMap map, const config::
       bodies_({static_cast<std::size_t>(settings.max_body),
                std::max<std::size_t>(4 * 1024 * 1024, 4 * settings.max_body), 1024}) {
   shared_.pusher = &pusher_;
+  shared_.exchanges = &exchanges_;
   std::vector<AdapterDeviceStatus> status;
   for (auto& device_map : maps) {
     by_id_.emplace(device_map.id, devices_.size());
@@ -122,6 +123,7 @@ Response Responder::on_request(const Request& request, const Speaker& speaker, c
     case RequestMap::Role::reported:
       return on_body(device, decision, request, speaker, session);
     case RequestMap::Role::command:
+      if (device.polls(request)) return on_poll(device, request, speaker, session);
       return device.on_read(request, session, CommandKind::message);
     case RequestMap::Role::method:
       return device.on_read(request, session, CommandKind::method);
@@ -131,6 +133,27 @@ Response Responder::on_request(const Request& request, const Speaker& speaker, c
       return device.on_result(request);
   }
   return code_only(Code::internal_error);
+}
+
+Response Responder::on_poll(Device& device, const Request& request, const Speaker& speaker, coap_session_t* session) {
+  const auto now = shared_.clock.steady();
+  const auto seen = exchanges_.see(speaker.peer, request, now);
+  switch (seen.kind) {
+    case ExchangeTable::Seen::Kind::fresh:
+      return device.on_poll({Session(session), request.token, std::nullopt, request.block2,
+                             request.confirmable && !speaker.crowding, request.no_response, now, std::nullopt,
+                             seen.id});
+    case ExchangeTable::Seen::Kind::pending:
+      shared_.counters.repeated.add();
+      return {};
+    case ExchangeTable::Seen::Kind::answered:
+      shared_.counters.repeated.add();
+      return device.on_read(request, session, CommandKind::message);
+    case ExchangeTable::Seen::Kind::busy:
+      break;
+  }
+  shared_.counters.throttled.add();
+  return wait_and_ask_again(Code::unavailable, kBusySeconds);
 }
 
 Response Responder::on_body(Device& device, RequestMap::Decision decision, const Request& request,

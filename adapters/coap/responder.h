@@ -66,6 +66,7 @@ class Responder final : public Server::Handler {
 
   std::optional<Code> check_key(const Device& device, const Speaker& speaker, coap_session_t* session);
   // Telemetry, a method's answer or a report: what has a body, which may come in blocks.
+  Response on_poll(Device& device, const Request& request, const Speaker& speaker, coap_session_t* session);
   Response on_body(Device& device, RequestMap::Decision decision, const Request& request, const Speaker& speaker,
                    coap_session_t* session);
   Response take(Device& device, RequestMap::Decision decision, const Request& request, const Speaker& speaker,

@@ -49,6 +49,8 @@ namespace asio = boost::asio;
 constexpr std::chrono::seconds kAnswerLimit{2};
 constexpr std::chrono::milliseconds kGroupRaster{100};
 constexpr Milliseconds kStopAdapters{3000};
+// Commands in our own care are held in memory, too.
+constexpr std::uint64_t kMostBeside = 32ULL * 1024 * 1024;
 constexpr Milliseconds kStopHub{5000};
 
 log::Level level_of(const std::string& name) {
@@ -113,6 +115,7 @@ class Application final : private ops::Control {
     out.max_bytes = Spool::room(settings_.spool.max_bytes);
     out.max_messages = settings_.spool.max_messages;
     out.device_bytes = out.max_bytes * settings_.spool.device_share / 100;
+    out.beside_bytes = std::min(out.max_bytes / 16, kMostBeside);
     return out;
   }
   Store::Options store_options() const {
@@ -126,6 +129,7 @@ class Application final : private ops::Control {
 
   void make_adapters();
   void set_policies();
+  Result<void> restore_kept();
   Result<void> add_devices();
   Result<void> start();
   void stop();
@@ -203,6 +207,7 @@ Result<void> Application::add_devices() {
     const auto waits = std::find(backlog.begin(), backlog.end(), map.id);
     const SessionOptions session{.max_in_flight = map.in_flight,
                                  .commands = map.takes_commands(),
+                                 .stored = map.keeps_commands,
                                  .methods = map.takes_methods(),
                                  .twin = map.takes_desired() || map.reports() || settings_.hub.report_state,
                                  .desired = map.takes_desired(),
@@ -221,6 +226,41 @@ Result<void> Application::add_devices() {
   auto records = spool_->commands();
   if (!records) return fail(records.error());
   for (const auto& record : *records) hub_.remember(record);
+  return restore_kept();
+}
+
+// What earlier runs took into our care for devices.
+Result<void> Application::restore_kept() {
+  auto kept = spool_->kept_commands();
+  if (!kept) return fail(kept.error());
+  auto twins = spool_->twins();
+  if (!twins) return fail(twins.error());
+  for (const auto& map : settings_.devices) {
+    const bool owed = std::any_of(kept->begin(), kept->end(),
+                                  [&map](const KeptCommand& one) { return one.command.device == map.id; });
+    if (!map.keeps_commands && !owed) continue;
+    hub_.keep(map.id, {.takes = map.keeps_commands,
+                       .commands = map.max_commands,
+                       .bytes = map.max_command_bytes,
+                       .keep = map.command_keep,
+                       .timeout = map.command_timeout});
+  }
+  for (auto& one : *kept) {
+    capacity_.occupy_beside(one.footprint());
+    if (!hub_.knows(one.command.device)) {
+      log::warning("kept_command_unmapped",
+                   {{"device", one.command.device.text()},
+                    {"msg", one.command.sequence},
+                    {"do", "it is kept until its time is over; map the device again, and it gets it"}});
+      hub_.add(one.command.device, {}, false, nullptr);
+      hub_.keep(one.command.device, {.takes = false});
+    }
+    hub_.restore(std::move(one));
+  }
+  for (const auto& twin : *twins) {
+    capacity_.occupy_beside(twin.footprint());
+    hub_.restore(twin);
+  }
   return {};
 }
 
@@ -349,6 +389,7 @@ void Application::look(std::function<void(const Snapshot&)> done) {
     asio::post(io_, [state, arrived, status] {
       state->snapshot.uplink = status.trunk;
       state->snapshot.twins = status.twins;
+      state->snapshot.commands = status.commands;
       state->snapshot.clock_behind = status.clock_behind;
       arrived();
     });

@@ -30,36 +30,53 @@ HubLoop::HubLoop(Parts parts, hub::HubLink::Options link, Multiplexer::Options m
       work_(asio::make_work_guard(io_)),
       timer_(io_),
       link_options_(std::move(link)),
-      router_({.deliver =
-                   [this](DeviceSlot slot, Command command, Completion<Outcome> done) {
-                     adapters_.at(slot.value)->deliver(std::move(command), std::move(done));
+      keeper_({.deliver = [this](DeviceSlot slot, Command command,
+                                 Completion<Outcome> done) { deliver(slot, std::move(command), std::move(done)); },
+               .note =
+                   [this](Note note, Completion<Recorded> done) {
+                     parts_.store.push(RecordRequest{std::move(note), std::move(done)});
                    },
+               .post = [this](std::function<void()> task) { post(std::move(task)); },
+               .reachable = [this](DeviceSlot slot) { return multiplexer_.reachable(slot); },
+               .full = [this](DeviceSlot slot, bool full) { multiplexer_.commands_full(slot, full); },
+               .reserve = [this](std::uint64_t bytes) { return parts_.capacity.reserve_beside(bytes); },
+               .give_back = [this](std::uint64_t bytes) { parts_.capacity.give_back_beside(bytes); }},
+              parts.clock, parts.metrics, seed),
+      router_({.deliver = [this](DeviceSlot slot, Command command,
+                                 Completion<Outcome> done) { deliver(slot, std::move(command), std::move(done)); },
                .settle = [this](CommandTag tag, const Outcome& outcome) { multiplexer_.settle(tag, outcome); },
                .record =
                    [this](CommandRecord record, Completion<Recorded> done) {
                      parts_.store.push(RecordRequest{std::move(record), std::move(done)});
                    },
                .post = [this](std::function<void()> task) { post(std::move(task)); },
-               .finished = [this](DeviceSlot slot, Outcome::Kind kind) { multiplexer_.command_finished(slot, kind); }},
+               .finished = [this](DeviceSlot slot, Outcome::Kind kind) { multiplexer_.command_finished(slot, kind); },
+               .keeps = [this](DeviceSlot slot) { return keeper_.takes(slot); },
+               .keep =
+                   [this](DeviceSlot slot, Command command, CommandRecord record, Completion<Outcome> done) {
+                     keeper_.take(slot, std::move(command), std::move(record), std::move(done));
+                   }},
               parts.clock, parts.metrics),
       methods_(
-          {.deliver =
-               [this](DeviceSlot slot, Command command, Completion<Outcome> done) {
-                 adapters_.at(slot.value)->deliver(std::move(command), std::move(done));
-               },
+          {.deliver = [this](DeviceSlot slot, Command command,
+                             Completion<Outcome> done) { deliver(slot, std::move(command), std::move(done)); },
            .respond = [this](MethodTag tag, const MethodResponse& response) { multiplexer_.respond(tag, response); },
            .post = [this](std::function<void()> task) { post(std::move(task)); },
            .reachable = [this](DeviceSlot slot) { return multiplexer_.reachable(slot); }},
           parts.clock, parts.metrics, first_number(random_seed())),
       twins_(
-          {.deliver =
-               [this](DeviceSlot slot, Command command, Completion<Outcome> done) {
-                 adapters_.at(slot.value)->deliver(std::move(command), std::move(done));
-               },
+          {.deliver = [this](DeviceSlot slot, Command command,
+                             Completion<Outcome> done) { deliver(slot, std::move(command), std::move(done)); },
            .ask = [this](DeviceSlot slot, const TwinRequest& request) { return multiplexer_.ask_twin(slot, request); },
            .post = [this](std::function<void()> task) { post(std::move(task)); },
            .reachable = [this](DeviceSlot slot) { return multiplexer_.reachable(slot); },
-           .heard = [this](DeviceSlot slot) { return multiplexer_.heard(slot); }},
+           .heard = [this](DeviceSlot slot) { return multiplexer_.heard(slot); },
+           .save =
+               [this](TwinCopy copy) {
+                 parts_.store.push(RecordRequest{std::move(copy), {}});
+               },
+           .reserve = [this](std::uint64_t bytes) { return parts_.capacity.reserve_beside(bytes); },
+           .give_back = [this](std::uint64_t bytes) { parts_.capacity.give_back_beside(bytes); }},
           twins, parts.clock, parts.metrics, first_number(random_seed()), seed),
       multiplexer_(*this, *this, parts.tokens, Sinks(router_, methods_, twins_), parts.metrics, multiplexer, seed) {
   const auto wake = [this] { asio::post(io_, [this] { drain(); }); };
@@ -96,6 +113,26 @@ void HubLoop::remember(const CommandRecord& record) {
   if (const auto found = slots_.find(record.device); found != slots_.end()) router_.remember(found->second, record);
 }
 
+void HubLoop::keep(const DeviceId& device, const CommandKeeper::Limits& limits) {
+  if (const auto found = slots_.find(device); found != slots_.end()) keeper_.add(found->second, device, limits);
+}
+
+void HubLoop::restore(KeptCommand kept) {
+  if (const auto found = slots_.find(kept.command.device); found != slots_.end()) {
+    keeper_.restore(found->second, std::move(kept));
+  }
+}
+
+void HubLoop::restore(const TwinCopy& twin) {
+  if (const auto found = slots_.find(twin.device); found != slots_.end()) twins_.restore(found->second, twin);
+}
+
+void HubLoop::deliver(DeviceSlot slot, Command command, Completion<Outcome> done) {
+  auto* adapter = adapters_.at(slot.value);
+  if (adapter == nullptr) return done(Outcome::away("no map says where the device is"));
+  adapter->deliver(std::move(command), std::move(done));
+}
+
 void HubLoop::start() {
   thread_ = std::thread([this] {
     pthread_setname_np(pthread_self(), "hub");
@@ -124,7 +161,10 @@ void HubLoop::stop(SteadyTime deadline) {
 void HubLoop::presence(const DeviceId& device, Presence presence) {
   post([this, device, presence] {
     multiplexer_.presence(device, presence);
-    if (const auto found = slots_.find(device); found != slots_.end()) twins_.presence(found->second, presence);
+    if (const auto found = slots_.find(device); found != slots_.end()) {
+      twins_.presence(found->second, presence);
+      keeper_.presence(found->second, presence);
+    }
   });
 }
 
@@ -140,8 +180,12 @@ void HubLoop::identities_changed() {
 
 void HubLoop::status(std::function<void(const Status&)> done) {
   post([this, done = std::move(done)] {
-    Status out{multiplexer_.status(), {}, {}};
-    for (const auto& device : out.trunk.devices) out.twins.push_back(twins_.status(slots_.at(device.device)));
+    Status out{multiplexer_.status(), {}, {}, {}};
+    for (const auto& device : out.trunk.devices) {
+      const auto slot = slots_.at(device.device);
+      out.twins.push_back(twins_.status(slot));
+      out.commands.push_back(keeper_.status(slot));
+    }
     for (const auto& one : uplinks_) out.clock_behind = std::max(out.clock_behind, one->clock_behind());
     done(out);
   });
@@ -152,6 +196,7 @@ void HubLoop::drain() {
   // What the store says it removed was offered before, so it is taken first and passed on last.
   answers_.take(taken_answers_);
   parts_.live.take(live_);
+  if (keeper_.retries()) hear();
   for (auto& message : live_.messages) multiplexer_.offer(std::move(message));
   for (const auto& [device, newest] : live_.missed) multiplexer_.missed(device, newest);
   for (auto& word : taken_answers_) {
@@ -170,6 +215,15 @@ void HubLoop::drain() {
   if (!scheduled_) pump();
 }
 
+// Who speaks is awake.
+void HubLoop::hear() {
+  const auto hear = [this](const DeviceId& device) {
+    if (const auto found = slots_.find(device); found != slots_.end()) keeper_.heard(found->second);
+  };
+  for (const auto& message : live_.messages) hear(message->telemetry.device);
+  for (const auto& missed : live_.missed) hear(missed.first);
+}
+
 void HubLoop::schedule() {
   if (scheduled_) return;
   scheduled_ = true;
@@ -184,7 +238,8 @@ void HubLoop::pump() {
   const auto wall = parts_.clock.wall();
   const auto methods = methods_.tick(now);
   const auto twins = twins_.tick(now, wall);
-  auto deadline = std::min({multiplexer_.tick(now, wall), methods, twins});
+  const auto commands = keeper_.tick(now, wall);
+  auto deadline = std::min({multiplexer_.tick(now, wall), methods, twins, commands});
   if (stop_at_) {
     finish_when_settled();
     deadline = std::min(deadline, *stop_at_);

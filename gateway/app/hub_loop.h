@@ -19,6 +19,7 @@
 #include "gateway/base/metrics.h"
 #include "gateway/core/adapter.h"
 #include "gateway/hub/hub_link.h"
+#include "gateway/pipeline/command_keeper.h"
 #include "gateway/pipeline/command_router.h"
 #include "gateway/pipeline/live_feed.h"
 #include "gateway/pipeline/method_router.h"
@@ -30,7 +31,8 @@ namespace trunkline::app {
 
 // The hub thread: one io_context with the uplinks, the multiplexer, the routers and the twins on it. It gives the pure
 // parts what they lack: time, a thread, and the way to store and adapters. Owned by Application. `post`, `presence`,
-// `report`, `on_read` and `on_removed` from any thread; `add` and `remember` before start.
+// `report`, `on_read` and `on_removed` from any thread; `add`,
+// `remember`, `keep` and `restore` before start.
 class HubLoop final : private UplinkEvents, private UplinkFactory, private StoreRequests {
  public:
   struct Parts {
@@ -48,6 +50,11 @@ class HubLoop final : private UplinkEvents, private UplinkFactory, private Store
   // A device of the maps, its adapter, and what earlier runs left of it.
   DeviceSlot add(const DeviceId& device, SessionOptions options, bool backlog, Adapter* adapter);
   void remember(const CommandRecord& record);
+  [[nodiscard]] bool knows(const DeviceId& device) const { return slots_.contains(device); }
+  // Its commands are taken into our own care, or were by an earlier run.
+  void keep(const DeviceId& device, const CommandKeeper::Limits& limits);
+  void restore(KeptCommand kept);
+  void restore(const TwinCopy& twin);
 
   void start();
   // Takes nothing new; waits until `deadline` for what is in flight, closes the connection, joins.
@@ -61,8 +68,9 @@ class HubLoop final : private UplinkEvents, private UplinkFactory, private Store
   void identities_changed();
   struct Status {
     Multiplexer::Status trunk;
-    std::vector<TwinKeeper::Status> twins;  // in the order of trunk.devices
-    Milliseconds clock_behind{0};           // this machine's clock behind the hub's, at least; 0 if nothing is known
+    std::vector<TwinKeeper::Status> twins;        // in the order of trunk.devices
+    std::vector<CommandKeeper::Status> commands;  // likewise
+    Milliseconds clock_behind{0};  // this machine's clock behind the hub's, at least; 0 if nothing is known
   };
   // `done` is called on the hub thread.
   void status(std::function<void(const Status&)> done);
@@ -89,6 +97,8 @@ class HubLoop final : private UplinkEvents, private UplinkFactory, private Store
   using StoreWord = std::variant<ReadAnswer, std::vector<Removal>>;
 
   void run();
+  void deliver(DeviceSlot slot, Command command, Completion<Outcome> done);
+  void hear();
   void drain();
   void schedule();
   void pump();
@@ -101,6 +111,7 @@ class HubLoop final : private UplinkEvents, private UplinkFactory, private Store
   SteadyTime armed_ = kNever;
   const hub::HubLink::Options link_options_;
   std::vector<std::unique_ptr<hub::HubLink>> uplinks_;  // by connection
+  CommandKeeper keeper_;
   CommandRouter router_;
   MethodRouter methods_;
   TwinKeeper twins_;

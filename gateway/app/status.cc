@@ -192,6 +192,9 @@ std::string to_json(const Snapshot& snapshot, const config::Settings& settings, 
     if (snapshot.store->sync_time) safety["sync_time_us"] = snapshot.store->sync_time->count();
     for (const auto& device : snapshot.store->devices) waiting[device.device.text()] = device.messages;
   }
+  std::uint64_t kept = 0;
+  for (const auto& one : snapshot.commands) kept += one.commands;
+  safety["commands_kept"] = kept;
   if (snapshot.uplink) safety["unsettled"] = snapshot.uplink->in_flight;
   out["safety"] = std::move(safety);
 
@@ -237,6 +240,11 @@ std::string to_json(const Snapshot& snapshot, const config::Settings& settings, 
       if (i < snapshot.twins.size() && snapshot.twins[i].kept) {
         const auto& twin = snapshot.twins[i];
         row["twin"] = json::object{{"desired", twin.desired}, {"confirmed", twin.confirmed}, {"fault", twin.fault}};
+      }
+      if (i < snapshot.commands.size() && (snapshot.commands[i].takes || snapshot.commands[i].commands > 0)) {
+        const auto& commands = snapshot.commands[i];
+        row["commands"] =
+            json::object{{"kept", commands.commands}, {"bytes", commands.bytes}, {"fault", commands.fault}};
       }
       devices.push_back(std::move(row));
     }

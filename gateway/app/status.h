@@ -9,6 +9,7 @@
 #include "config/settings.h"
 #include "gateway/base/clock.h"
 #include "gateway/core/adapter.h"
+#include "gateway/pipeline/command_keeper.h"
 #include "gateway/pipeline/multiplexer.h"
 #include "gateway/pipeline/store.h"
 #include "gateway/pipeline/twin_keeper.h"
@@ -19,7 +20,8 @@ namespace trunkline::app {
 struct Snapshot {
   std::optional<Store::Status> store;
   std::optional<Multiplexer::Status> uplink;
-  std::vector<TwinKeeper::Status> twins{};  // in the order of uplink->devices
+  std::vector<TwinKeeper::Status> twins{};        // in the order of uplink->devices
+  std::vector<CommandKeeper::Status> commands{};  // likewise
   std::vector<AdapterStatus> adapters;
   Milliseconds clock_behind{0};  // this machine's clock behind the hub's, at least
   std::uint64_t used_bytes = 0;  // of the spool

@@ -87,6 +87,20 @@ std::string drops_text(const json::object& total) {
   return out.empty() ? out : out + '\n';
 }
 
+// Nothing where no device is in queue mode.
+std::string commands_text(const json::object& commands) {
+  const Columns columns{{"COMMANDS KEPT FOR", ""},     {"TAKEN", "taken"},   {"DELIVERED", "delivered"},
+                        {"EXPIRED", "expired"},        {"FAILED", "failed"}, {"WAITING", "waiting"},
+                        {"UNACCOUNTED", "unaccounted"}};
+  TextTable table(headings(columns));
+  for (const auto& one : array(commands, "devices"))
+    table.add(row(columns, one.as_object(), text(one.as_object(), "id")));
+  const auto* total = commands.if_contains("total");
+  if (table.empty() || total == nullptr || !total->is_object()) return {};
+  table.add(row(columns, total->as_object(), "total"));
+  return '\n' + table.text();
+}
+
 }  // namespace
 
 std::string ledger_text(const json::object& ledger) {
@@ -119,6 +133,9 @@ std::string ledger_text(const json::object& ledger) {
   if (const auto* total = ledger.if_contains("total"); total != nullptr && total->is_object()) {
     devices.add(row(device, total->as_object(), "total"));
     out += devices.text() + drops_text(total->as_object());
+  }
+  if (const auto* commands = ledger.if_contains("commands"); commands != nullptr && commands->is_object()) {
+    out += commands_text(commands->as_object());
   }
   return out;
 }

@@ -71,6 +71,8 @@ std::string safety_text(const json::object& safety) {
               bytes_text(number(safety, "waiting_bytes")) + " of " + bytes_text(number(safety, "cap_bytes")) + "), " +
               std::to_string(number(safety, "unsettled")) + " unsettled, " +
               std::to_string(number(safety, "dead_lettered")) + " dead-lettered";
+  if (const auto kept = number(safety, "commands_kept"); kept > 0)
+    line += ", " + std::to_string(kept) + " commands kept";
   if (const auto fault = text(safety, "fault"); !fault.empty()) line += "; " + fault;
   return line + "\n";
 }

@@ -121,6 +121,12 @@ struct DeviceMap {
   std::string content_type{};  // of its telemetry; empty: the adapter's default
   std::string content_encoding{};
   CommandDone command_done = CommandDone::replied;
+  // Queue mode, command_done = "stored": commands are taken into the gateway's own care, and `command_done` is what
+  // ends that: the reply where one is mapped, else the protocol's own acknowledgement.
+  bool keeps_commands = false;
+  std::size_t max_commands = 100;                // kept at the same time
+  std::uint64_t max_command_bytes = 256 * 1024;  // of them together
+  Milliseconds command_keep{48LL * 3'600'000};   // longest that one is kept
   Milliseconds command_timeout{45'000};        // from a message's arrival to its outcome, within the hub's lock (C-02)
   Milliseconds method_timeout{30'000};         // from a method's call to the device's answer
   std::optional<Milliseconds> expect_every{};  // silence of three times this means away (C-02)
@@ -146,7 +152,8 @@ struct DeviceMap {
     return (mqtt && mqtt->desired) || (coap && coap->desired) || (tcp && tcp->desired);
   }
   [[nodiscard]] bool reports() const {
-    return (mqtt && mqtt->reported) || (coap && coap->reported) || (tcp && tcp->reported);
+    return (mqtt && mqtt->reported) || (coap && coap->reported) || (tcp && tcp->reported) ||
+           (shape && !shape->report.empty());
   }
 };
 

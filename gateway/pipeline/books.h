@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "gateway/core/device_id.h"
+#include "gateway/pipeline/note.h"
 #include "gateway/pipeline/tally.h"
 
 namespace trunkline {
@@ -20,6 +21,7 @@ struct Books {
   };
   std::map<std::int64_t, std::map<std::string, Tally>> days;  // by day, then device
   std::map<std::string, Held> held;                           // by device
+  std::map<std::string, CommandBook> commands;                // by device, those with any
 
   void book(std::int64_t day, const Tallies& tallies) {
     for (const auto& [device, tally] : tallies) days[day][device.text()] += tally;

@@ -61,6 +61,26 @@ void Capacity::give_back(const DeviceId& device, std::uint64_t bytes) {
   left(device, bytes);
 }
 
+bool Capacity::reserve_beside(std::uint64_t bytes) {
+  std::lock_guard lock(mutex_);
+  if (failed_ || beside_bytes_ + bytes > limits_.beside_bytes || bytes_ + bytes > limits_.max_bytes) return false;
+  beside_bytes_ += bytes;
+  bytes_ += bytes;
+  return true;
+}
+
+void Capacity::occupy_beside(std::uint64_t bytes) {
+  std::lock_guard lock(mutex_);
+  beside_bytes_ += bytes;
+  bytes_ += bytes;
+}
+
+void Capacity::give_back_beside(std::uint64_t bytes) {
+  std::lock_guard lock(mutex_);
+  take_off(beside_bytes_, bytes);
+  take_off(bytes_, bytes);
+}
+
 void Capacity::give_back(std::span<const Freed> freed) {
   std::lock_guard lock(mutex_);
   for (const auto& one : freed) left(one.device, one.bytes);

@@ -36,6 +36,7 @@ class Capacity {
     // messages and an eighth of the bytes, but always one.
     std::uint64_t pass_bytes = 4 * 1024 * 1024;
     std::uint64_t pass_messages = 16;
+    std::uint64_t beside_bytes = 0;  // of max_bytes, for what is no message: commands in our own care
   };
   enum class Answer {
     kept,      // there is room
@@ -63,6 +64,11 @@ class Capacity {
   // A passing message left memory; or found room in the spool after all.
   void give_back_passing(const DeviceId& device, std::uint64_t bytes);
   [[nodiscard]] bool settle_in(const DeviceId& device, std::uint64_t bytes);
+
+  // Room for what is no message; false: there is none.
+  [[nodiscard]] bool reserve_beside(std::uint64_t bytes);
+  void occupy_beside(std::uint64_t bytes);
+  void give_back_beside(std::uint64_t bytes);
 
   // By how much a device is over its own limit: what drop_oldest has to make room for.
   struct Excess {
@@ -118,6 +124,7 @@ class Capacity {
   std::uint64_t bytes_ = 0;
   std::uint64_t messages_ = 0;
   std::uint64_t passing_bytes_ = 0;
+  std::uint64_t beside_bytes_ = 0;
   bool failed_ = false;
 };
 

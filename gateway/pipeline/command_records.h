@@ -5,7 +5,7 @@
 
 #include <vector>
 
-#include "gateway/pipeline/spool.h"
+#include "gateway/pipeline/note.h"
 
 namespace trunkline {
 

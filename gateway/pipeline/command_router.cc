@@ -70,9 +70,22 @@ void CommandRouter::on_command(DeviceSlot slot, Command command, CommandTag tag)
   }
   log::info("command_received",
             {{"device", command.device.text()}, {"msg", command.sequence}, {"attempt", command.delivery_count}});
+  if (ports_.keeps(slot)) return take(key, std::move(command));
   ports_.deliver(slot, std::move(command), Completion<Outcome>([this, key](Outcome outcome) {
                    ports_.post([this, key, outcome = std::move(outcome)] { on_outcome(key, outcome); });
                  }));
+}
+
+void CommandRouter::take(const CommandKey& key, Command command) {
+  CommandRecord record{command.device, key.sequence, key.enqueued, key.id, Outcome::accepted(), clock_.wall()};
+  ports_.keep(key.slot, std::move(command), std::move(record), Completion<Outcome>([this, key](Outcome outcome) {
+                ports_.post([this, key, outcome = std::move(outcome)] { on_kept(key, outcome); });
+              }));
+}
+
+void CommandRouter::on_kept(const CommandKey& key, const Outcome& outcome) {
+  if (outcome.kind == Outcome::Kind::accepted) keep(key, outcome, clock_.wall());
+  settle(key, outcome);
 }
 
 void CommandRouter::on_outcome(const CommandKey& key, Outcome outcome) {

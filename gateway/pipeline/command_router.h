@@ -42,6 +42,9 @@ class CommandRouter final : public CommandSink {
     std::function<void(std::function<void()>)> post;
     // Tells the multiplexer that a command is over, for its credit.
     std::function<void(DeviceSlot, Outcome::Kind)> finished;
+    // Whether commands of this device are taken into our own care; then `keep` does it, the record with it.
+    std::function<bool(DeviceSlot)> keeps = [](DeviceSlot) { return false; };
+    std::function<void(DeviceSlot, Command, CommandRecord, Completion<Outcome>)> keep{};
   };
 
   CommandRouter(Ports ports, const Clock& clock, Metrics& metrics);
@@ -57,6 +60,8 @@ class CommandRouter final : public CommandSink {
     DeviceId device;
   };
   void on_outcome(const CommandKey& key, Outcome outcome);
+  void take(const CommandKey& key, Command command);
+  void on_kept(const CommandKey& key, const Outcome& outcome);
   void on_recorded(const CommandKey& key, Outcome outcome, Recorded recorded);
   void settle(const CommandKey& key, const Outcome& outcome);
   void keep(const CommandKey& key, const Outcome& outcome, WallTime at);

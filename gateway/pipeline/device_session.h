@@ -21,6 +21,7 @@ namespace trunkline {
 struct SessionOptions {
   unsigned max_in_flight = 64;  // unsettled messages
   bool commands = false;        // which links it needs beside telemetry
+  bool stored = false;          // queue mode: commands are taken into our own care, whether the device is there or not
   bool methods = false;
   bool twin = false;
   bool desired = false;                  // the twin's desired properties are written to the device
@@ -135,11 +136,12 @@ struct DeviceSession {
   Activity activity;
 
   Presence presence = Presence::away;
-  unsigned granted = 0;      // command credit at the hub
-  unsigned outstanding = 0;  // commands whose outcome is not known yet
-  unsigned releases = 0;     // in a row
-  bool credit_due = false;   // after a release: credit_at is drawn by the next tick
-  SteadyTime credit_at{};    // no new credit before (C-02)
+  bool commands_full = false;  // queue mode: there is no room for another one
+  unsigned granted = 0;        // command credit at the hub
+  unsigned outstanding = 0;    // commands whose outcome is not known yet
+  unsigned releases = 0;       // in a row
+  bool credit_due = false;     // after a release: credit_at is drawn by the next tick
+  SteadyTime credit_at{};      // no new credit before (C-02)
 
   bool flows = false;  // as told to the store
 

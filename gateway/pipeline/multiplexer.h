@@ -110,6 +110,8 @@ class Multiplexer final : public UplinkEvents {
   void presence(const DeviceId& device, Presence presence);
   void settle(CommandTag tag, const Outcome& outcome);
   void command_finished(DeviceSlot slot, Outcome::Kind kind);
+  // Queue mode: there is no room for another command, or there is again.
+  void commands_full(DeviceSlot slot, bool full);
   void respond(MethodTag tag, const MethodResponse& response);
   bool ask_twin(DeviceSlot slot, const TwinRequest& request);
   // When it last said something; SteadyTime{}: not in this run.

@@ -54,6 +54,14 @@ void Multiplexer::command_finished(DeviceSlot slot, Outcome::Kind kind) {
   touch(device);
 }
 
+void Multiplexer::commands_full(DeviceSlot slot, bool full) {
+  auto& device = at(slot);
+  device.commands_full = full;
+  // What was released for lack of room need not wait longer than for that.
+  if (!full) device.credit_at = {};
+  touch(device);
+}
+
 void Multiplexer::grant(DeviceSession& device) {
   if (!device.link(DeviceLink::commands).attached) return;
   if (device.credit_due) {
@@ -62,7 +70,8 @@ void Multiplexer::grant(DeviceSession& device) {
     ++device.releases;
   }
   unsigned wanted = 0;
-  if (device.presence == Presence::reachable && device.outstanding == 0 && !stopping_) {
+  const bool takes = device.options.stored ? !device.commands_full : device.presence == Presence::reachable;
+  if (takes && device.outstanding == 0 && !stopping_) {
     if (now_ >= device.credit_at) {
       wanted = 1;
     } else {

@@ -59,7 +59,7 @@ bool Multiplexer::wants(const DeviceSession& device, DeviceLink which, bool at_s
     case DeviceLink::telemetry:
       return at_start || !device.waiting.empty() || device.backlog;
     case DeviceLink::commands:
-      return device.options.commands && device.presence == Presence::reachable;
+      return device.options.commands && (device.options.stored || device.presence == Presence::reachable);
     case DeviceLink::methods:
       return device.options.methods && device.presence == Presence::reachable;
     case DeviceLink::twin:

@@ -46,6 +46,24 @@ json::object to_json(const LedgerReport::Device& device) {
   return out;
 }
 
+// Commands in our own care, since the file was made.
+json::object commands(const Books& books, const std::string& device) {
+  const auto row = [](const CommandBook& book) {
+    return json::object{{"taken", book.taken},   {"delivered", book.delivered}, {"expired", book.expired},
+                        {"failed", book.failed}, {"waiting", book.waiting},     {"unaccounted", book.unaccounted()}};
+  };
+  CommandBook total;
+  json::array devices;
+  for (const auto& [name, book] : books.commands) {
+    if (!device.empty() && name != device) continue;
+    total += book;
+    auto one = row(book);
+    one["id"] = name;
+    devices.push_back(std::move(one));
+  }
+  return {{"total", row(total)}, {"devices", std::move(devices)}};
+}
+
 json::object ledger(const Kept& kept, const json::object& request) {
   std::optional<std::int64_t> since;
   if (const auto wanted = text(request, "since"); !wanted.empty()) {
@@ -69,7 +87,10 @@ json::object ledger(const Kept& kept, const json::object& request) {
     row["id"] = device.name;
     devices.push_back(std::move(row));
   }
-  return {{"total", to_json(found.total)}, {"days", std::move(days)}, {"devices", std::move(devices)}};
+  return {{"total", to_json(found.total)},
+          {"days", std::move(days)},
+          {"devices", std::move(devices)},
+          {"commands", commands(*books, text(request, "device"))}};
 }
 
 json::object spool(const Kept& kept) {

@@ -186,6 +186,12 @@ std::vector<Spool::DeviceDepth> Spool::devices() const {
 Result<std::vector<CommandRecord>> Spool::commands() const {
   return guarded([&] { return CommandRecords::all(impl_->db_); });
 }
+Result<std::vector<KeptCommand>> Spool::kept_commands() const {
+  return guarded([&] { return KeptTable::commands(impl_->db_); });
+}
+Result<std::vector<TwinCopy>> Spool::twins() const {
+  return guarded([&] { return KeptTable::twins(impl_->db_); });
+}
 Result<std::vector<DeadLetter>> Spool::dead_letters(const DeadLetterQuery& query) const {
   return guarded([&] { return DeadLetters::find(impl_->db_, query); });
 }

@@ -17,6 +17,7 @@
 #include "gateway/pipeline/books.h"
 #include "gateway/pipeline/capacity.h"
 #include "gateway/pipeline/dead_letter.h"
+#include "gateway/pipeline/note.h"
 #include "gateway/pipeline/tally.h"
 
 namespace trunkline {
@@ -26,16 +27,6 @@ namespace trunkline {
 struct Settlement {
   MessagePtr message;
   Outcome outcome;
-};
-
-// What a device did with a command, kept so that a redelivery after a crash repeats the outcome and not the act (C-01).
-struct CommandRecord {
-  DeviceId device;
-  std::uint64_t sequence = 0;  // the hub's, unique per device queue
-  WallTime enqueued{};         // the hub's; tells a queue that was made anew from the old one
-  std::string id;              // the service's message-id, may be empty
-  Outcome outcome;
-  WallTime at{};
 };
 
 // A message to be written. replaces: the dead letter that it was, when the operator requeued it; the row takes its
@@ -55,7 +46,7 @@ struct Removal {
 struct SpoolBatch {
   std::span<const SpoolArrival> arrivals{};   // not yet written, ascending positions per device
   std::span<const Settlement> settlements{};  // of messages written before, or of arrivals of this batch
-  std::span<const CommandRecord> commands{};
+  std::span<const Note> notes{};
   std::span<const Removal> removals{};
   std::span<const Position> purged{};  // dead letters
   const Tallies* booked = nullptr;     // what happened without a row
@@ -136,8 +127,10 @@ class Spool {
   [[nodiscard]] std::optional<Milliseconds> oldest_age(SteadyTime now) const;
 
   [[nodiscard]] Depth depth() const;
-  [[nodiscard]] std::vector<DeviceDepth> devices() const;             // those with messages or dead letters
-  [[nodiscard]] Result<std::vector<CommandRecord>> commands() const;  // not older than the hub can redeliver
+  [[nodiscard]] std::vector<DeviceDepth> devices() const;                // those with messages or dead letters
+  [[nodiscard]] Result<std::vector<CommandRecord>> commands() const;     // not older than the hub can redeliver
+  [[nodiscard]] Result<std::vector<KeptCommand>> kept_commands() const;  // in the order of taking
+  [[nodiscard]] Result<std::vector<TwinCopy>> twins() const;
   [[nodiscard]] Result<std::vector<DeadLetter>> dead_letters(const DeadLetterQuery& query) const;
   [[nodiscard]] Result<Books> books() const;
 

@@ -14,6 +14,13 @@ constexpr std::size_t kRemembered = 100'000;
 // Before this no wall clock is right, and a booking goes to the last day that there was.
 constexpr WallTime kFirstDay{std::chrono::sys_days{std::chrono::year{2025} / 1 / 1}.time_since_epoch()};
 
+const DeviceId& device_of(const Note& note) {
+  if (const auto* taken = std::get_if<TakenCommand>(&note)) return taken->record.device;
+  if (const auto* ended = std::get_if<EndedCommand>(&note)) return ended->device;
+  if (const auto* twin = std::get_if<TwinCopy>(&note)) return twin->device;
+  return std::get<CommandRecord>(note).device;
+}
+
 }  // namespace
 
 Spool::Impl::Impl(const Options& options)
@@ -31,6 +38,7 @@ Spool::Impl::Impl(const Options& options)
   ledger_.emplace(db_);
   dead_letters_.emplace(db_);
   records_.emplace(db_);
+  kept_.emplace(db_);
   load();
 }
 
@@ -63,7 +71,7 @@ Spool::Committed Spool::Impl::commit(const SpoolBatch& batch, const Moment& now)
   SQLite::Transaction transaction(db_, SQLite::TransactionBehavior::IMMEDIATE);
   arrive(batch, work);
   for (std::size_t i = 0; i < batch.settlements.size(); ++i) settle(batch.settlements[i], *work.settled[i], now, work);
-  for (const auto& record : batch.commands) records_->write(record, device(record.device).number);
+  for (const auto& note : batch.notes) write(note);
   for (const auto& removal : batch.removals) {
     auto& owner = device(removal.device);
     if (!messages_->erase(removal.device, owner, removal.position.value)) continue;
@@ -134,6 +142,20 @@ void Spool::Impl::settle(const Settlement& settlement, SpoolIndex::Device& owner
   }
 }
 
+void Spool::Impl::write(const Note& note) {
+  const auto number = device(device_of(note)).number;
+  if (const auto* record = std::get_if<CommandRecord>(&note)) {
+    records_->write(*record, number);
+  } else if (const auto* taken = std::get_if<TakenCommand>(&note)) {
+    kept_->take(taken->kept, number);
+    records_->write(taken->record, number);
+  } else if (const auto* ended = std::get_if<EndedCommand>(&note)) {
+    kept_->end(*ended, number);
+  } else {
+    kept_->write(std::get<TwinCopy>(note), number);
+  }
+}
+
 void Spool::Impl::purge(Position position, Work& work) {
   const auto was = dead_letters_->remove(position);
   if (!was) return;
@@ -172,6 +194,7 @@ void Spool::Impl::reset_statements() noexcept {
   if (ledger_) ledger_->reset();
   if (dead_letters_) dead_letters_->reset();
   if (records_) records_->reset();
+  if (kept_) kept_->reset();
 }
 
 Books Spool::Impl::books() {
@@ -180,6 +203,7 @@ Books Spool::Impl::books() {
   for (const auto& [id, device] : index().devices()) {
     if (!device.rows.empty()) out.held[id.text()].waiting = device.rows.size();
   }
+  out.commands = KeptTable::books(db_);
   SQLite::Statement dead(db_, "SELECT device, count(*) FROM dead_letter GROUP BY device");
   while (dead.executeStep()) {
     out.held[names_.at(dead.getColumn(0).getInt64()).text()].dead_lettered =
@@ -232,7 +256,7 @@ void Spool::Impl::number_devices(const SpoolBatch& batch, Work& work) {
   };
   for (const auto& arrival : batch.arrivals) work.arriving.push_back(look(arrival.message->telemetry.device));
   for (const auto& settlement : batch.settlements) work.settled.push_back(look(settlement.message->telemetry.device));
-  for (const auto& command : batch.commands) look(command.device);
+  for (const auto& note : batch.notes) look(device_of(note));
   for (const auto& removal : batch.removals) look(removal.device);
   if (batch.booked != nullptr) {
     for (const auto& [id, tally] : *batch.booked) look(id);

@@ -12,6 +12,7 @@
 
 #include "gateway/pipeline/command_records.h"
 #include "gateway/pipeline/dead_letters.h"
+#include "gateway/pipeline/kept_table.h"
 #include "gateway/pipeline/ledger.h"
 #include "gateway/pipeline/message_table.h"
 #include "gateway/pipeline/spool.h"
@@ -65,6 +66,7 @@ class Spool::Impl {
   void set_synced(bool synced);
   void arrive(const SpoolBatch& batch, Work& work);
   void settle(const Settlement& settlement, SpoolIndex::Device& owner, const Moment& now, Work& work);
+  void write(const Note& note);
   void purge(Position position, Work& work);
   void committed(const SpoolBatch& batch, Work& work);
   void remember(const Removal& removal);
@@ -79,6 +81,7 @@ class Spool::Impl {
   std::optional<Ledger> ledger_;
   std::optional<DeadLetters> dead_letters_;
   std::optional<CommandRecords> records_;
+  std::optional<KeptTable> kept_;
 };
 
 }  // namespace trunkline

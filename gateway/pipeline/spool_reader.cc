@@ -6,6 +6,7 @@
 #include <unordered_map>
 
 #include "gateway/pipeline/dead_letters.h"
+#include "gateway/pipeline/kept_table.h"
 #include "gateway/pipeline/ledger.h"
 #include "gateway/pipeline/pack_codec.h"
 #include "gateway/pipeline/spool.h"
@@ -47,6 +48,7 @@ class SpoolReader::Impl {
       out.held[names[dead.getColumn(0).getInt64()]].dead_lettered =
           static_cast<std::uint64_t>(dead.getColumn(1).getInt64());
     }
+    out.commands = KeptTable::books(db_);
     return out;
   }
 

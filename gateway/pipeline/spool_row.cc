@@ -4,29 +4,14 @@
 #include <charconv>
 #include <cstdint>
 
+#include "gateway/pipeline/blob_text.h"
+
 namespace trunkline {
 namespace {
 
 // Version 1 had no device time.
 constexpr char kOldest = 1;
 constexpr char kVersion = 2;
-
-void put(std::string& out, std::string_view text) {
-  const auto size = static_cast<std::uint32_t>(text.size());
-  for (unsigned shift = 0; shift < 32; shift += 8) out += static_cast<char>(size >> shift & 0xFF);
-  out += text;
-}
-
-bool get(std::string_view& in, std::string& text) {
-  if (in.size() < 4) return false;
-  std::uint32_t size = 0;
-  for (unsigned i = 0; i < 4; ++i) size |= static_cast<std::uint32_t>(static_cast<unsigned char>(in[i])) << (8 * i);
-  in.remove_prefix(4);
-  if (in.size() < size) return false;
-  text.assign(in.substr(0, size));
-  in.remove_prefix(size);
-  return true;
-}
 
 }  // namespace
 
@@ -38,13 +23,14 @@ std::string encode_head(const Telemetry& telemetry) {
 
 void append_head(std::string& out, const Telemetry& telemetry) {
   out += kVersion;
-  put(out, telemetry.content_type);
-  put(out, telemetry.content_encoding);
-  put(out, telemetry.source_key);
-  put(out, telemetry.device_time ? std::to_string(telemetry.device_time->time_since_epoch().count()) : std::string());
+  put_text(out, telemetry.content_type);
+  put_text(out, telemetry.content_encoding);
+  put_text(out, telemetry.source_key);
+  put_text(out,
+           telemetry.device_time ? std::to_string(telemetry.device_time->time_since_epoch().count()) : std::string());
   for (const auto& property : telemetry.properties) {
-    put(out, property.name);
-    put(out, property.value);
+    put_text(out, property.name);
+    put_text(out, property.value);
   }
 }
 
@@ -53,11 +39,11 @@ std::optional<Telemetry> decode_head(const DeviceId& device, std::string_view bl
   const char version = blob.front();
   blob.remove_prefix(1);
   Telemetry out{device, {}, {}, {}, {}, {}, Source::mqtt};
-  if (!get(blob, out.content_type) || !get(blob, out.content_encoding) || !get(blob, out.source_key))
+  if (!get_text(blob, out.content_type) || !get_text(blob, out.content_encoding) || !get_text(blob, out.source_key))
     return std::nullopt;
   if (version > kOldest) {
     std::string time;
-    if (!get(blob, time)) return std::nullopt;
+    if (!get_text(blob, time)) return std::nullopt;
     std::int64_t value = 0;
     const auto [end, failed] = std::from_chars(time.data(), time.data() + time.size(), value);
     if (!time.empty() && (failed != std::errc{} || end != time.data() + time.size())) return std::nullopt;
@@ -65,7 +51,7 @@ std::optional<Telemetry> decode_head(const DeviceId& device, std::string_view bl
   }
   while (!blob.empty()) {
     Property property;
-    if (!get(blob, property.name) || !get(blob, property.value)) return std::nullopt;
+    if (!get_text(blob, property.name) || !get_text(blob, property.value)) return std::nullopt;
     out.properties.push_back(std::move(property));
   }
   return out;

@@ -45,6 +45,15 @@ ALTER TABLE meta ADD COLUMN trusted INTEGER NOT NULL DEFAULT 0;
 CREATE TABLE pack(id INTEGER PRIMARY KEY, messages BLOB NOT NULL);
 CREATE TABLE pack_gone(pack INTEGER PRIMARY KEY, gone BLOB NOT NULL);
 CREATE TABLE ledger_delta(id INTEGER PRIMARY KEY, day INTEGER NOT NULL, tallies BLOB NOT NULL);
+)",
+    // What is kept for devices; all three are KeptTable's. The index is CommandRecords'.
+    R"(
+CREATE INDEX command_at ON command(at);
+CREATE TABLE kept_command(id INTEGER PRIMARY KEY, device INTEGER NOT NULL, sequence INTEGER NOT NULL, enqueued INTEGER,
+  message_id TEXT NOT NULL, expires INTEGER NOT NULL, head BLOB NOT NULL, body BLOB NOT NULL);
+CREATE TABLE command_book(device INTEGER PRIMARY KEY, taken INTEGER NOT NULL, delivered INTEGER NOT NULL,
+  expired INTEGER NOT NULL, failed INTEGER NOT NULL);
+CREATE TABLE twin(device INTEGER PRIMARY KEY, version INTEGER NOT NULL, desired TEXT NOT NULL);
 )"};
 
 }  // namespace

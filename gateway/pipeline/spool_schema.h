@@ -5,7 +5,7 @@
 
 namespace trunkline {
 
-inline constexpr int kSpoolSchema = 3;
+inline constexpr int kSpoolSchema = 4;
 
 // Brings a spool file of any older version, or an empty one, to kSpoolSchema: numbered steps inside the caller's
 // transaction, the version written last, so that a crash leaves the older file whole. Throws SQLite::Exception.

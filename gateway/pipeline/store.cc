@@ -11,6 +11,14 @@
 namespace trunkline {
 namespace {
 
+// What a note takes of the journal, roughly.
+std::uint64_t cost_of(const Note& note) {
+  constexpr std::uint64_t kSmall = 256;
+  if (const auto* taken = std::get_if<TakenCommand>(&note)) return kSmall + taken->kept.footprint();
+  if (const auto* twin = std::get_if<TwinCopy>(&note)) return kSmall + twin->desired.size();
+  return kSmall;
+}
+
 // How often ages are looked at; a message may stay so much longer than its limit.
 constexpr Milliseconds kExpireEvery{1000};
 
@@ -28,6 +36,7 @@ struct Store::Chunk {
   std::size_t from_queue = 0;
   std::vector<Removal> removals;  // of them `from_removals` are the front of removals_
   std::size_t from_removals = 0;
+  std::size_t notes = 0;  // taken from the front of records_
   std::size_t turns = 0;  // taken from the front of hurried_
   std::uint64_t bytes = 0;
   std::uint64_t max_bytes = 0;
@@ -36,7 +45,7 @@ struct Store::Chunk {
   std::unordered_set<DeviceId> roomed;  // drop_oldest has been looked at
 
   [[nodiscard]] std::size_t count() const { return settlements.size() + removals.size(); }
-  [[nodiscard]] bool empty() const { return arrivals.empty() && settlements.empty() && removals.empty(); }
+  [[nodiscard]] bool empty() const { return arrivals.empty() && settlements.empty() && removals.empty() && notes == 0; }
   [[nodiscard]] bool takes(std::uint64_t more) const { return bytes == 0 || bytes + more <= max_bytes; }
 };
 
@@ -153,6 +162,12 @@ void Store::fill(Chunk& chunk, SteadyTime now, bool everything) {
     if (!add(chunk, *turn.queue, turn.position)) break;
     ++chunk.turns;
   }
+  for (const auto& request : records_) {
+    const auto cost = cost_of(request.note);
+    if (!chunk.takes(cost)) break;
+    chunk.bytes += cost;
+    ++chunk.notes;
+  }
   // Deletions wait for a commit that happens anyway, if commit_delay lets them: a crash only means that they are sent
   // again.
   if (everything || now >= settle_at_ || !chunk.arrivals.empty() || settlements_.size() >= chunk.max_count) {
@@ -173,17 +188,17 @@ void Store::fill(Chunk& chunk, SteadyTime now, bool everything) {
 }
 
 bool Store::commit(Chunk& chunk, const Moment& now) {
-  std::vector<CommandRecord> commands;
-  commands.reserve(records_.size());
-  for (const auto& request : records_) commands.push_back(request.record);
+  std::vector<Note> notes;
+  notes.reserve(chunk.notes);
+  for (std::size_t i = 0; i < chunk.notes; ++i) notes.push_back(records_[i].note);
   const bool books = now.steady >= flush_at_;
   const auto done = spool_.commit({chunk.arrivals,
                                    chunk.settlements,
-                                   commands,
+                                   notes,
                                    chunk.removals,
                                    {},
                                    books ? &booked_ : nullptr,
-                                   chunk.synced || (!commands.empty() && options_.synced)},
+                                   chunk.synced || (!notes.empty() && options_.synced)},
                                   now);
   if (!done) {
     for (std::size_t i = 0; i < chunk.arrivals.size(); ++i) {
@@ -225,7 +240,11 @@ void Store::committed(const Chunk& chunk, const Spool::Committed& done) {
     if (auto* held = find(*chunk.queues[i], arrival.message->position)) held->written = true;
   }
   for (auto* queue : chunk.queues) answer(*queue);
-  for (auto& request : std::exchange(records_, {})) request.done(Recorded{true});
+  for (std::size_t i = 0; i < chunk.notes; ++i) {
+    auto request = std::move(records_.front());
+    records_.pop_front();
+    if (request.done) request.done(Recorded{true});
+  }
 }
 
 bool Store::commit_all(const Moment& now, bool everything) {
@@ -235,7 +254,7 @@ bool Store::commit_all(const Moment& now, bool everything) {
     chunk.max_bytes = Spool::batch_bytes(options_.max_bytes);
     chunk.max_count = Spool::batch_count(options_.max_bytes);
     fill(chunk, now.steady, everything);
-    if (chunk.empty() && records_.empty() && now.steady < flush_at_) {
+    if (chunk.empty() && now.steady < flush_at_) {
       hurried_.erase(hurried_.begin(), hurried_.begin() + static_cast<std::ptrdiff_t>(chunk.turns));
       return true;
     }

@@ -55,10 +55,10 @@ struct ReadAnswer {
   bool more = false;                 // there are further ones behind the last
   bool failed = false;               // the disk did not answer; ask again later
 };
-// An outcome to be made durable before it goes up (C-01).
+// Something to be made durable, such as an outcome before it goes up (C-01).
 struct RecordRequest {
-  CommandRecord record;
-  Completion<struct Recorded> done;
+  Note note;
+  Completion<struct Recorded> done{};  // owed to nobody if empty
 };
 struct Recorded {
   bool durable = false;
@@ -79,7 +79,7 @@ class Store {
     Milliseconds commit_delay{0};
     Milliseconds ledger_flush{10'000};
     std::uint64_t max_bytes = 1ULL << 30;       // the spool's; bounds one commit
-    bool synced = true;                         // for what concerns no message: outcomes of commands
+    bool synced = true;                         // for what is no message: notes
     std::size_t held_bytes = 16 * 1024 * 1024;  // more than this does not wait for commit_delay
   };
   Store(Spool& spool, Capacity& capacity, Metrics& metrics, Options options);
@@ -171,7 +171,7 @@ class Store {
   std::size_t held_bytes_ = 0;
   std::deque<Settlement> settlements_;  // of written messages
   SteadyTime settle_at_ = kNever;
-  std::vector<RecordRequest> records_;
+  std::deque<RecordRequest> records_;
   std::deque<Removal> removals_;
   std::vector<Removal> removed_;                // not told yet
   std::unordered_set<std::uint64_t> requeued_;  // dead letters whose new message is not written yet

@@ -47,6 +47,7 @@ void TwinKeeper::on_desired(DeviceSlot slot, std::string text) {
   twin->version = version;
   twin->write_at = {};
   twin->write_retry.reset();
+  save(*twin);
   touch(*twin);
 }
 
@@ -88,13 +89,15 @@ void TwinKeeper::take_document(Twin& twin, const std::string& text) {
   const auto version = take_version(desired->get_object());
   (void)take_version(reported->get_object());
   if (version < twin.version) twin.hopeless = -1;  // a twin that was made anew counts from the beginning
-  if (!twin.desired || version != twin.version || *twin.desired != desired->get_object()) {
+  const bool news = !twin.desired || version != twin.version || *twin.desired != desired->get_object();
+  if (news) {
     twin.write_at = {};
     twin.write_retry.reset();
   }
   twin.version = version;
   twin.desired = desired->get_object();
   twin.theirs = reported->get_object();
+  if (news) save(twin);
   twin.reported = !twin.mine.empty();
 }
 

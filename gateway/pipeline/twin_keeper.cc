@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "gateway/base/log.h"
+#include "gateway/mapping/json_text.h"
 #include "gateway/mapping/merge_patch.h"
 #include "gateway/mapping/twin_rules.h"
 #include "gateway/pipeline/twin_state.h"
@@ -11,6 +12,7 @@
 namespace trunkline {
 namespace {
 
+constexpr const char* kTooLarge = "what the device reported is larger than the 32 KiB of a twin";
 constexpr const char* kOwn = "gateway";  // the member of the reported properties that is ours
 
 }  // namespace
@@ -38,6 +40,30 @@ TwinKeeper::~TwinKeeper() = default;
 void TwinKeeper::add(DeviceSlot slot, const DeviceId& device, bool writes) {
   if (twins_.size() <= slot.value) twins_.resize(slot.value + 1);
   twins_[slot.value] = std::make_unique<Twin>(slot, device, writes, seed_ + slot.value);
+}
+
+void TwinKeeper::restore(DeviceSlot slot, const TwinCopy& copy) {
+  auto* twin = find(slot);
+  auto value = read_json(copy.desired);
+  if (twin == nullptr || !twin->writes || !value || !value->is_object()) return;
+  twin->copy_bytes = copy.footprint();
+  twin->desired = value->get_object();
+  twin->version = copy.version;
+  touch(*twin);
+}
+
+void TwinKeeper::save(Twin& twin) {
+  // Only for those who would get it.
+  if (!twin.writes || !twin.desired) return;
+  TwinCopy copy{twin.device, twin.version, json_text(*twin.desired)};
+  const auto bytes = copy.footprint();
+  if (bytes > twin.copy_bytes && !ports_.reserve(bytes - twin.copy_bytes)) {
+    log::warning("twin_not_saved", {{"device", twin.device.text()}, {"version", twin.version}, {"bytes", bytes}});
+    return;
+  }
+  if (bytes < twin.copy_bytes) ports_.give_back(twin.copy_bytes - bytes);
+  twin.copy_bytes = bytes;
+  ports_.save(std::move(copy));
 }
 
 void TwinKeeper::touch(Twin& twin) {
@@ -95,14 +121,13 @@ void TwinKeeper::report(DeviceSlot slot, const std::string& text) {
   combine_patches(merged, *patch);
   if (twin_bytes(merged) > kMaxTwinBytes) {
     refused_.add();
-    constexpr auto kTooLarge = "what the device reported is larger than the 32 KiB of a twin";
-    // Said once, however often the device repeats it.
-    if (twin->fault != kTooLarge) {
+    // Said once, however often the device repeats it; shown until a report fits.
+    if (!std::exchange(twin->too_large, true)) {
       log::warning("twin_report_refused", {{"device", twin->device.text()}, {"error", kTooLarge}});
     }
-    twin->fault = kTooLarge;
     return;
   }
+  twin->too_large = false;
   twin->mine = std::move(merged);
   if (twin->theirs && needed_part(*patch, *twin->theirs).empty()) unchanged_.add();
   twin->reported = true;
@@ -147,7 +172,8 @@ SteadyTime TwinKeeper::tick(SteadyTime now, WallTime wall) {
 
 TwinKeeper::Status TwinKeeper::status(DeviceSlot slot) const {
   const auto* twin = find(slot);
-  return twin == nullptr ? Status{} : Status{true, twin->version, twin->confirmed_version, twin->fault};
+  if (twin == nullptr) return {};
+  return {true, twin->version, twin->confirmed_version, twin->too_large ? kTooLarge : twin->fault};
 }
 
 }  // namespace trunkline

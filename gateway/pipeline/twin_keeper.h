@@ -14,15 +14,17 @@
 #include "gateway/core/adapter.h"
 #include "gateway/core/uplink.h"
 #include "gateway/pipeline/multiplexer.h"
+#include "gateway/pipeline/note.h"
 
 namespace trunkline {
 
-// The devices' twins. Desired properties are fetched whenever the twin links come up, kept in memory, and written to
-// the device as a patch until it confirmed them: whenever they change, and as a whole when the device comes back, hub
-// or no hub. What the device reports is merged; what the hub does not know yet goes up, one patch at a time and at most
-// one in `report_every`. With `report_state` the twin also says whether the device is connected, since when, when it
-// was heard last, and which version of the desired properties it has. Pure state; no thread, clock or I/O: events
-// record, tick acts. Everything on the hub thread but the completions it hands out, which only post.
+// The devices' twins. Desired properties are fetched whenever the twin links come up, kept here and in the spool's
+// file, and written to the device as a patch until it confirmed them: whenever they change, and as a whole when the
+// device comes back, hub or no hub. What the device reports is merged; what the hub does not know yet goes up, one
+// patch at a time and at most one in `report_every`. With `report_state` the twin also says whether the device is
+// connected, since when, when it was heard last, and which version of the desired properties it has. Pure state; no
+// thread, clock or I/O: events record, tick acts. Everything on the hub thread but the completions it hands out, which
+// only post.
 class TwinKeeper final : public TwinSink {
  public:
   struct Options {
@@ -38,6 +40,9 @@ class TwinKeeper final : public TwinSink {
     std::function<void(std::function<void()>)> post;  // onto the hub thread; called from any
     std::function<bool(DeviceSlot)> reachable;
     std::function<SteadyTime(DeviceSlot)> heard;  // when it last sent a message; SteadyTime{}: not in this run
+    std::function<void(TwinCopy)> save;           // for the next run
+    std::function<bool(std::uint64_t)> reserve;   // room on the disk, in bytes
+    std::function<void(std::uint64_t)> give_back;
   };
   // first: where the numbers of writes begin; different in every run.
   TwinKeeper(Ports ports, Options options, const Clock& clock, Metrics& metrics, std::uint64_t first,
@@ -46,6 +51,9 @@ class TwinKeeper final : public TwinSink {
 
   // writes: its desired properties go to the device.
   void add(DeviceSlot slot, const DeviceId& device, bool writes);
+
+  // What an earlier run saved; before the first event. Its room has been reserved.
+  void restore(DeviceSlot slot, const TwinCopy& copy);
 
   void presence(DeviceSlot slot, Presence presence);
   // A patch that read_properties takes.
@@ -74,6 +82,7 @@ class TwinKeeper final : public TwinSink {
   void talk(Twin& twin);
   void ask(Twin& twin, TwinRequest request);
   void take_document(Twin& twin, const std::string& text);
+  void save(Twin& twin);
   void report_answered(Twin& twin, const TwinAnswer& answer);
   void write(Twin& twin);
   void on_written(DeviceSlot slot, std::uint64_t number, const Outcome& outcome);

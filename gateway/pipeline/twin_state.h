@@ -41,6 +41,7 @@ struct TwinKeeper::Twin {
   // Towards the device.
   std::optional<json::object> desired;
   std::int64_t version = 0;
+  std::uint64_t copy_bytes = 0;           // of its copy on the disk
   std::optional<json::object> confirmed;  // nothing: nobody knows what the device has
   std::int64_t confirmed_version = 0;
   std::int64_t hopeless = -1;  // the version that the device rejected
@@ -53,6 +54,7 @@ struct TwinKeeper::Twin {
   std::optional<Presence> presence;
   SteadyTime say_heard_at = kNever;
   std::string fault;
+  bool too_large = false;  // the last report
 };
 
 }  // namespace trunkline

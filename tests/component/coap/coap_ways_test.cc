@@ -84,8 +84,10 @@ class OwnServer {
     REQUIRE(message);
     return *message;
   }
-  void answer(const CoapMessage& request, unsigned code, std::vector<CoapMessage::Option> options = {}) {
-    const auto bytes = CoapMessage{CoapMessage::ack, code, request.id, request.token, std::move(options), {}}.encode();
+  void answer(const CoapMessage& request, unsigned code, std::vector<CoapMessage::Option> options = {},
+              std::string payload = {}) {
+    const auto bytes =
+        CoapMessage{CoapMessage::ack, code, request.id, request.token, std::move(options), std::move(payload)}.encode();
     ::sendto(fd_, bytes.data(), bytes.size(), 0, reinterpret_cast<const sockaddr*>(&from_), sizeof from_);
   }
 
@@ -278,6 +280,91 @@ TEST_CASE("a long command is pushed in blocks, as small as the device's server w
   }
   CHECK(pushed == body);
   CHECK(outcome.wait()->kind == Kind::accepted);
+}
+
+TEST_CASE("a method's answer comes back in blocks and is one answer", "[C-01]") {
+  OwnServer server;
+  auto map = push_map(server);
+  map.coap->method = "/call";
+  CoapRig rig({map});
+  const auto call = [&rig](Awaited<Outcome>& outcome) {
+    auto command = make_command("tank-3", 9, "[1]", rig.clock.steady() + 20s);
+    command.kind = CommandKind::method;
+    command.name = "history";
+    rig.adapter.deliver(std::move(command), outcome.completion());
+  };
+  Awaited<Outcome> outcome;
+  call(outcome);
+  const auto body = "\"" + large_body(3000) + "\"";
+  const auto part = [&body](unsigned number) { return body.substr(number * 256UL, 256); };
+  const auto last = static_cast<unsigned>(body.size() / 256);
+  const auto first = server.receive();
+  CHECK(first.payload == "[1]");
+  server.answer(first, 205, {{kBlock2, option_bytes(8U | 4U)}}, part(0));
+  SECTION("every part is asked for once, by the same call without its body") {
+    for (unsigned i = 1; i <= last; ++i) {
+      const auto request = server.receive();
+      CHECK(request.find(11) == "call");
+      CHECK(request.find(15) == first.find(15));
+      CHECK(request.payload.empty());
+      CHECK(request.find_uint(kBlock2) == (i << 4 | 4U));
+      server.answer(request, 205, {{kBlock2, option_bytes(i << 4 | (i < last ? 8U : 0U) | 4U)}}, part(i));
+    }
+    REQUIRE(outcome.wait()->response);
+    CHECK(outcome.wait()->response->status == 200);
+    CHECK(outcome.wait()->response->payload == body);
+  }
+  SECTION("one with a hole is 502") {
+    const auto request = server.receive();
+    server.answer(request, 205, {{kBlock2, option_bytes(5 << 4 | 4U)}}, part(5));
+    REQUIRE(outcome.wait()->response);
+    CHECK(outcome.wait()->response->status == 502);
+  }
+}
+
+TEST_CASE("in queue mode a device asks for its commands by a plain GET", "[C-01][C-02]") {
+  auto map = coap_map("tank-3", "/tank");
+  map.keeps_commands = true;
+  const auto done = GENERATE(CommandDone::replied, CommandDone::written);
+  map.command_done = done;
+  auto settings = CoapRig::plain();
+  settings.command_wait = 5'000ms;
+  CoapRig rig({map}, settings);
+  CoapPeer peer(rig.adapter.listening());
+  const auto poll = get("/tank/cmd", 1);
+  peer.send(poll);
+  // It can be reached until it has its answer, and asking twice is asking once.
+  REQUIRE(rig.ingress.wait_presence(coap_id("tank-3"), Presence::reachable));
+  CHECK(peer.receive()->code == 0);  // the acknowledgement; the answer comes later
+  peer.send(poll);
+  CHECK(peer.receive()->code == 0);
+  Awaited<Outcome> first;
+  deliver(rig, first, 7);
+  const auto answer = next(peer);
+  CHECK(answer.code == 205);
+  CHECK(answer.payload == "open");
+  CHECK(answer.find(kLocationQuery) == "id=7");
+  peer.acknowledge(answer);
+  REQUIRE(rig.ingress.wait_presence(coap_id("tank-3"), Presence::away));
+  if (done == CommandDone::replied) {
+    CHECK_FALSE(first.answered());
+    peer.send(get("/tank/cmd", 2));  // it did not do it yet, or lost the answer
+    CHECK(next(peer).find(kLocationQuery) == "id=7");
+    peer.send(post("/tank/done", 3, {}).option(kQuery, "id=7"));
+    CHECK(next(peer).code == 204);
+  }
+  CHECK(first.wait()->kind == Kind::accepted);
+
+  // One that comes while nobody asks waits for the next request.
+  Awaited<Outcome> second;
+  deliver(rig, second, 8);
+  peer.send(get("/tank/cmd", 4));
+  CHECK(next(peer).find(kLocationQuery) == "id=8");
+  if (done == CommandDone::replied) {
+    peer.send(post("/tank/done", 5, {}).option(kQuery, "id=8"));
+    CHECK(next(peer).code == 204);
+  }
+  CHECK(second.wait()->kind == Kind::accepted);
 }
 
 TEST_CASE("a device whose server is gone is away until it is heard again", "[C-02]") {

@@ -183,7 +183,7 @@ TEST_CASE("a command needs something that says it was done", "[config][C-01]") {
   CHECK(device_problems(mqtt + "mqtt.command_reply = \"r\"").empty());
   CHECK(device_problems(mqtt + "command_done = \"replied\"") ==
         "5:16: command_done = \"replied\", but no reply is mapped; add mqtt.command_reply\n");
-  CHECK(device_problems(mqtt + "command_done = \"stored\"").find("not supported yet") != std::string::npos);
+  CHECK(device_problems(mqtt + "command_done = \"stored\"").empty());
 
   const std::string tcp = "id = \"d\"\ntcp.listen = \"0.0.0.0:1\"\ntcp.command = {send = \"x\"}\n";
   CHECK(device_problems(tcp).rfind("4:5: nothing says when", 0) == 0);
@@ -195,6 +195,40 @@ TEST_CASE("a command needs something that says it was done", "[config][C-01]") {
   CHECK(device_problems(coap).rfind("4:6: nothing says when", 0) == 0);
   CHECK(device_problems(coap + "command_done = \"written\"").empty());
   CHECK(device_problems(coap + "command_done = \"acknowledged\"").find("does not tell us") != std::string::npos);
+}
+
+TEST_CASE("queue mode says what the service is told, and the map what ends it", "[config][C-01]") {
+  const auto read = [](const std::string& text) {
+    const auto loaded = load_strings(kAll, {"[[device]]\nid = \"d\"\ncommand_done = \"stored\"\n" + text});
+    INFO(report(loaded.problems));
+    REQUIRE(loaded.problems.empty());
+    CHECK(loaded.settings.devices.at(0).keeps_commands);
+    return loaded.settings.devices.at(0);
+  };
+  const std::string mqtt = "mqtt.telemetry = \"t\"\nmqtt.command = \"c\"\n";
+  CHECK(read(mqtt).command_done == CommandDone::acknowledged);
+  CHECK(read(mqtt + "mqtt.command_reply = \"r\"").command_done == CommandDone::replied);
+  const std::string coap = "coap.telemetry = \"/t\"\n";
+  CHECK(read(coap + "coap.command = \"/c\"").command_done == CommandDone::written);
+  CHECK(read(coap + "coap.push = \"coap://10.0.0.7/c\"").command_done == CommandDone::acknowledged);
+  CHECK(read("tcp.listen = \"0.0.0.0:1\"\ntcp.command = {send = \"x\"}").command_done == CommandDone::written);
+  const auto device = read(mqtt + "max_commands = 7\nmax_command_bytes = \"2KiB\"\ncommand_keep = \"3h\"");
+  CHECK(device.max_commands == 7);
+  CHECK(device.max_command_bytes == 2048);
+  CHECK(device.command_keep == std::chrono::hours(3));
+
+  const auto idle = load_strings(kAll, {"[[device]]\nid = \"d\"\nmqtt.telemetry = \"t\"\nmax_commands = 7\n"});
+  CHECK(report(idle.warnings).find("max_commands has no effect") != std::string::npos);
+  CHECK(device_problems("id = \"d\"\n" + mqtt + "command_done = \"stored\"\nmax_commands = 0").find("max_commands") !=
+        std::string::npos);
+}
+
+TEST_CASE("members that are state are names that the hub takes and the map has", "[config]") {
+  const std::string head = "id = \"d\"\nmqtt.telemetry = \"t\"\n";
+  CHECK(device_problems(head + "map = { report = [\"mode\", \"fw\"] }").empty());
+  CHECK(device_problems(head + "map = { report = \"a.b\" }").find("map.report: ") != std::string::npos);
+  CHECK(device_problems(head + "map = { fields = { a = \"/a\" }, report = [\"b\"] }").find("none of map.fields") !=
+        std::string::npos);
 }
 
 TEST_CASE("a map without its parts is refused at its place", "[config]") {

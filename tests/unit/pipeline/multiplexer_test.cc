@@ -382,6 +382,36 @@ TEST_CASE("command credit follows presence, one at a time, and waits 1, 5, 30 s 
   REQUIRE(bench.uplink.grants.back() == std::pair(slot, 0u));
 }
 
+TEST_CASE("in queue mode credit follows room, whether the device is there or not", "[C-01][C-02]") {
+  Bench bench;
+  const auto slot = bench.mux.add(device_id("a"), {.commands = true, .stored = true}, false);
+  bench.tick();
+  bench.mux.on_ready({});
+  bench.tick();
+  bench.mux.on_authorised(slot);
+  bench.tick();
+  REQUIRE(bench.uplink.attached == std::vector{std::pair(slot, DeviceLink::commands)});
+  bench.mux.on_attached(slot, DeviceLink::commands);
+  bench.tick();
+  REQUIRE(bench.uplink.grants == std::vector{std::pair(slot, 1u)});
+  bench.mux.on_command(slot, command("a", 1), {{}, 1, 1});
+  bench.mux.commands_full(slot, true);
+  bench.mux.command_finished(slot, Outcome::Kind::accepted);
+  bench.pass(60'000ms);
+  REQUIRE(bench.uplink.grants.size() == 1);
+  bench.mux.commands_full(slot, false);
+  bench.tick();
+  REQUIRE(bench.uplink.grants.size() == 2);
+  // One that was on its way did not fit: the wait is for room only.
+  bench.mux.on_command(slot, command("a", 2), {{}, 1, 2});
+  bench.mux.commands_full(slot, true);
+  bench.mux.command_finished(slot, Outcome::Kind::released);
+  bench.tick();
+  bench.mux.commands_full(slot, false);
+  bench.tick();
+  REQUIRE(bench.uplink.grants.size() == 3);
+}
+
 TEST_CASE("a device that goes with every command and comes back waits like any other", "[C-02]") {
   Bench bench;
   const auto slot = bench.mux.add(device_id("a"), {.max_in_flight = 64, .commands = true}, false);

@@ -105,6 +105,34 @@ TEST_CASE("a file of version 2 is brought up to date with everything in it", "[D
   }
 }
 
+TEST_CASE("a file of version 3 is brought up to date with everything in it", "[D-02][D-05]") {
+  TemporaryFolder folder;
+  fs::create_directories(folder.path("spool"));
+  fs::copy_file(std::string(TRUNKLINE_FIXTURES) + "/spool-3.db", folder.path("spool/spool.db"));
+  for (int round = 0; round < 2; ++round) {
+    auto opened = Spool::open({.directory = folder.path("spool")});
+    INFO((opened ? "" : opened.error().message));
+    REQUIRE(opened);
+    auto& spool = **opened;
+    REQUIRE(spool.depth().messages == 7);
+    REQUIRE(spool.depth().dead_letters == 1);
+    REQUIRE(spool.commands()->size() == 2 + static_cast<std::size_t>(round));
+    const auto books = report(*spool.books(), {}, std::nullopt);
+    REQUIRE(books.total.tally.received == 8);
+    REQUIRE(books.total.unaccounted() == 0);
+    // What is new is empty, and works.
+    REQUIRE(spool.kept_commands()->size() == static_cast<std::size_t>(round));
+    REQUIRE(spool.twins()->size() == static_cast<std::size_t>(round));
+    if (round > 0) continue;
+    KeptCommand kept{1, Command{device_id("tank-3")}};
+    kept.command.expires = WallTime(Milliseconds(5));
+    const std::vector<Note> notes{
+        TakenCommand{kept, {device_id("tank-3"), 9, WallTime{}, "", Outcome::accepted(), SystemClock().wall()}},
+        TwinCopy{device_id("tank-3"), 4, "{}"}};
+    REQUIRE(spool.commit({.notes = notes}, SystemClock().moment()));
+  }
+}
+
 TEST_CASE("a migration that fails leaves the older file as it was", "[D-02]") {
   TemporaryFolder folder;
   fs::create_directories(folder.path("spool"));

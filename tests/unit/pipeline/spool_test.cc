@@ -119,9 +119,9 @@ TEST_CASE("what a device did with a command is kept over a restart", "[C-01]") {
   const auto now = SystemClock().wall();
   {
     auto spool = open(folder);
-    const std::vector<CommandRecord> records{
-        {device_id("a"), 7, WallTime(Milliseconds(5)), "m-1", Outcome::rejected("x:y", "broken"), now}};
-    REQUIRE(spool->commit({.commands = records}, Moment{{}, now}));
+    const std::vector<Note> records{
+        CommandRecord{device_id("a"), 7, WallTime(Milliseconds(5)), "m-1", Outcome::rejected("x:y", "broken"), now}};
+    REQUIRE(spool->commit({.notes = records}, Moment{{}, now}));
   }
   auto spool = open(folder);
   const auto records = spool->commands();

@@ -33,7 +33,10 @@ struct Bench {
                     },
                 .post = [](std::function<void()> task) { task(); },
                 .reachable = [this](DeviceSlot) { return reachable; },
-                .heard = [this](DeviceSlot) { return heard; }},
+                .heard = [this](DeviceSlot) { return heard; },
+                .save = [this](TwinCopy copy) { saved.push_back(std::move(copy)); },
+                .reserve = [this](std::uint64_t bytes) { return (reserved += bytes) <= room; },
+                .give_back = [this](std::uint64_t bytes) { reserved -= bytes; }},
                options, clock, metrics, 9'000, 1) {
     keeper.add(kSlot, device_id("a"), writes);
   }
@@ -74,6 +77,9 @@ struct Bench {
   SteadyTime heard{};
   std::vector<std::pair<Command, Completion<Outcome>>> delivered;
   std::vector<TwinRequest> asked;
+  std::vector<TwinCopy> saved;
+  std::uint64_t reserved = 0;
+  std::uint64_t room = 1 << 20;
   TwinKeeper keeper;
 };
 
@@ -267,4 +273,45 @@ TEST_CASE("with nothing to do the keeper sleeps") {
   bench.load("{}");
   bench.pass(60'000);  // the limits of requests that were answered
   CHECK(bench.pass() == kNever);
+}
+
+TEST_CASE("desired properties are saved when they change, and written after a restart without the hub") {
+  Bench bench;
+  bench.load(R"({"rate":5,"$version":3})");
+  REQUIRE(bench.saved.size() == 1);
+  CHECK(bench.saved.back().version == 3);
+  bench.keeper.on_desired(kSlot, R"({"mode":"eco","$version":4})");
+  REQUIRE(bench.saved.size() == 2);
+  CHECK(bench.saved.back().version == 4);
+  // The links come up anew, and nothing changed meanwhile.
+  bench.keeper.on_twin_link(kSlot, false);
+  bench.load(R"({"rate":5,"mode":"eco","$version":4})");
+  CHECK(bench.saved.size() == 2);
+
+  Bench restarted;
+  restarted.keeper.restore(kSlot, bench.saved.back());
+  restarted.come(true);
+  REQUIRE(restarted.delivered.size() == 1);
+  CHECK(read_json(restarted.delivered[0].first.body).value() == *read_json(R"({"rate":5,"mode":"eco"})"));
+  CHECK(restarted.delivered[0].first.version == 4);
+  restarted.confirm();
+  restarted.load(R"({"rate":6,"mode":"eco","$version":7})");
+  REQUIRE(restarted.delivered.size() == 2);
+  CHECK(restarted.delivered[1].first.body == R"({"rate":6})");
+}
+
+TEST_CASE("a copy of desired properties that cannot be read is no copy, and who has nowhere to write them keeps none") {
+  Bench bench;
+  bench.keeper.restore(kSlot, {device_id("a"), 4, "no JSON"});
+  bench.come(true);
+  CHECK(bench.delivered.empty());
+  Bench full;
+  full.room = 10;
+  full.come(true);
+  full.load(R"({"rate":5,"$version":3})");
+  CHECK(full.saved.empty());
+  CHECK(full.delivered.size() == 1);  // no less for this run
+  Bench reader({}, false);
+  reader.load(R"({"rate":5,"$version":3})");
+  CHECK(reader.saved.empty());
 }
