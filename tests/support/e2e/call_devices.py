@@ -127,6 +127,48 @@ mqtt.reported = "{self.topic}/reported"
     report = confirm
 
 
+class Mqtt5CallDevice(CallDevice):
+    """Request and response as MQTT 5 has them: the answer goes to the response topic with the correlation data, and
+    names nothing else."""
+
+    protocol = "MQTT 5"
+
+    def __init__(self, scenario, device, broker, act=None):
+        super().__init__(scenario, device, act)
+        self.topic = f"plant/{device}"
+        self._server = ["-h", "127.0.0.1", "-p", str(broker.port), "-q", "1", "-V", "mqttv5"]
+        name = f"{device}-ears"
+        scenario.start(
+            name,
+            [tool("mosquitto_sub"), *self._server, "-i", name, "-t", f"{self.topic}/rpc/+", "-F", "%t|%R|%D|%p"],
+            echo=self._line,
+        )
+        broker.wait_subscribed(name, [f"{self.topic}/rpc/+"])
+
+    def map(self, extra=""):
+        return f"""[[device]]
+id = "{self.device}"
+mqtt.telemetry = "{self.topic}/state"
+mqtt.method = "{self.topic}/rpc/{{name}}"
+mqtt.method_reply = "{self.topic}/answer"
+{extra}
+"""
+
+    def _line(self, line):
+        topic, response, correlation, payload = line.split("|", 3)
+        threading.Thread(
+            target=self.called, args=((response, correlation), topic.rsplit("/", 1)[1], payload), daemon=True
+        ).start()
+
+    def answer(self, ident, status, text):
+        response, correlation = ident
+        payload = text if status == 200 else json.dumps({"status": status, "payload": json.loads(text)})
+        self.scenario.run(
+            [tool("mosquitto_pub"), *self._server, "-t", response, "-D", "publish", "correlation-data", correlation,
+             "-m", payload]
+        )
+
+
 class CoapCallDevice(CallDevice):
     protocol = "CoAP"
     _query = re.compile(r"Location-Query:([a-z]+)=([^,\s\]]+)")
@@ -275,3 +317,7 @@ tcp.reported = "STATE {{payload}}"
 
     def report(self, _ident=None):
         self.say("STATE " + json.dumps(self.state))
+
+    def report_more(self, name, value):
+        """A change of one property only."""
+        self.say("STATE " + json.dumps({name: value}))
