@@ -1,11 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "gateway/pipeline/command_records.h"
 
+#include <algorithm>
+
 namespace trunkline {
 namespace {
 
 // The hub keeps a command for two days at most (hub-amqp-protocol.md 6.3); an hour more for clocks.
 constexpr Milliseconds kMemory = std::chrono::hours(49);
+
+constexpr int kTrimmed = 2;
 
 std::int64_t milliseconds(WallTime time) {
   return time.time_since_epoch().count();
@@ -13,10 +17,21 @@ std::int64_t milliseconds(WallTime time) {
 
 }  // namespace
 
-CommandRecords::CommandRecords(SQLite::Database& db)
-    : write_(db,
+CommandRecords::CommandRecords(SQLite::Database& db, std::uint64_t most)
+    : db_(db),
+      write_(db,
              "INSERT OR REPLACE INTO command(device, sequence, enqueued, message_id, kind, condition, description, at) "
-             "VALUES(?,?,?,?,?,?,?,?)") {}
+             "VALUES(?,?,?,?,?,?,?,?)"),
+      trim_(db,
+            "DELETE FROM command WHERE (device, sequence, enqueued, message_id) IN "
+            "(SELECT device, sequence, enqueued, message_id FROM command ORDER BY at LIMIT ?)"),
+      most_(most) {}
+
+void CommandRecords::reset() noexcept {
+  write_.tryReset();
+  trim_.tryReset();
+  rows_.reset();
+}
 
 void CommandRecords::write(const CommandRecord& record, std::int64_t device) {
   write_.bind(1, device);
@@ -29,6 +44,17 @@ void CommandRecords::write(const CommandRecord& record, std::int64_t device) {
   write_.bind(8, milliseconds(record.at));
   write_.exec();
   write_.reset();
+  if (rows_) {
+    ++*rows_;
+  } else {
+    rows_ = static_cast<std::uint64_t>(db_.execAndGet("SELECT count(*) FROM command").getInt64());
+  }
+  if (*rows_ <= most_) return;
+  // A few with each, so that no commit is large.
+  trim_.bind(1, kTrimmed);
+  const int gone = trim_.exec();
+  trim_.reset();
+  *rows_ -= std::min(*rows_, static_cast<std::uint64_t>(gone));
 }
 
 std::vector<CommandRecord> CommandRecords::all(SQLite::Database& db) {
@@ -36,7 +62,7 @@ std::vector<CommandRecord> CommandRecords::all(SQLite::Database& db) {
   SQLite::Statement select(
       db,
       "SELECT d.name, c.sequence, c.enqueued, c.message_id, c.kind, c.condition, c.description, c.at FROM command c "
-      "JOIN device d ON d.id = c.device");
+      "JOIN device d ON d.id = c.device ORDER BY c.at");
   while (select.executeStep()) {
     auto id = DeviceId::parse(select.getColumn(0).getString());
     if (!id) continue;

@@ -8,8 +8,7 @@
 namespace trunkline {
 namespace {
 
-// The hub keeps a command for two days at most; what is older cannot come again.
-constexpr Milliseconds kMemory = std::chrono::hours(49);
+// A redelivery comes within a lock's life, or after a lost connection or restart: so many are behind it at most.
 constexpr std::size_t kMaxKnown = 100'000;
 
 CommandKey key_of(DeviceSlot slot, std::uint64_t sequence, std::optional<WallTime> enqueued, const std::string& id) {
@@ -29,20 +28,15 @@ CommandRouter::CommandRouter(Ports ports, const Clock& clock, Metrics& metrics)
                                "Redeliveries answered by the outcome that was committed before")) {}
 
 void CommandRouter::remember(DeviceSlot slot, const CommandRecord& record) {
-  known_.insert_or_assign(key_of(slot, record.sequence, record.enqueued, record.id),
-                          std::pair(record.outcome, record.at));
+  keep(key_of(slot, record.sequence, record.enqueued, record.id), record.outcome);
 }
 
-void CommandRouter::keep(const CommandKey& key, const Outcome& outcome, WallTime at) {
-  known_.insert_or_assign(key, std::pair(outcome, at));
-  if (known_.size() <= kMaxKnown) return;
-  std::erase_if(known_, [at](const auto& entry) { return at - entry.second.second > kMemory; });
-  if (known_.size() <= kMaxKnown) return;
-  auto oldest = known_.begin();
-  for (auto entry = known_.begin(); entry != known_.end(); ++entry) {
-    if (entry->second.second < oldest->second.second) oldest = entry;
-  }
-  known_.erase(oldest);
+void CommandRouter::keep(const CommandKey& key, const Outcome& outcome) {
+  if (!known_.insert_or_assign(key, outcome).second) return;
+  order_.push_back(key);
+  if (order_.size() <= kMaxKnown) return;
+  known_.erase(order_.front());
+  order_.pop_front();
 }
 
 void CommandRouter::on_command(DeviceSlot slot, Command command, CommandTag tag) {
@@ -50,10 +44,10 @@ void CommandRouter::on_command(DeviceSlot slot, Command command, CommandTag tag)
   const auto key = key_of(slot, command.sequence, command.enqueued, command.id);
   if (const auto known = known_.find(key); known != known_.end()) {
     repeated_.add();
-    log::info("command_repeated", {{"device", command.device.text()},
-                                   {"msg", command.sequence},
-                                   {"outcome", to_string(known->second.first.kind)}});
-    const auto outcome = known->second.first;
+    log::info(
+        "command_repeated",
+        {{"device", command.device.text()}, {"msg", command.sequence}, {"outcome", to_string(known->second.kind)}});
+    const auto outcome = known->second;
     ports_.settle(tag, outcome);
     ports_.finished(slot, outcome.kind);
     return;
@@ -84,7 +78,7 @@ void CommandRouter::take(const CommandKey& key, Command command) {
 }
 
 void CommandRouter::on_kept(const CommandKey& key, const Outcome& outcome) {
-  if (outcome.kind == Outcome::Kind::accepted) keep(key, outcome, clock_.wall());
+  if (outcome.kind == Outcome::Kind::accepted) keep(key, outcome);
   settle(key, outcome);
 }
 
@@ -108,7 +102,7 @@ void CommandRouter::on_recorded(const CommandKey& key, Outcome outcome, Recorded
     active_.erase(key);
     return;
   }
-  keep(key, outcome, clock_.wall());
+  keep(key, outcome);
   settle(key, outcome);
 }
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <deque>
 #include <functional>
 #include <map>
 #include <string>
@@ -49,7 +50,7 @@ class CommandRouter final : public CommandSink {
 
   CommandRouter(Ports ports, const Clock& clock, Metrics& metrics);
 
-  // Before the first command: what earlier runs committed.
+  // Before the first command: what earlier runs committed, the oldest first.
   void remember(DeviceSlot slot, const CommandRecord& record);
 
   void on_command(DeviceSlot slot, Command command, CommandTag tag) override;
@@ -64,12 +65,13 @@ class CommandRouter final : public CommandSink {
   void on_kept(const CommandKey& key, const Outcome& outcome);
   void on_recorded(const CommandKey& key, Outcome outcome, Recorded recorded);
   void settle(const CommandKey& key, const Outcome& outcome);
-  void keep(const CommandKey& key, const Outcome& outcome, WallTime at);
+  void keep(const CommandKey& key, const Outcome& outcome);
 
   Ports ports_;
   const Clock& clock_;
   std::map<CommandKey, Active> active_;
-  std::map<CommandKey, std::pair<Outcome, WallTime>> known_;
+  std::map<CommandKey, Outcome> known_;
+  std::deque<CommandKey> order_;  // of known_, the oldest first
   Metric& received_;
   Metric& accepted_;
   Metric& rejected_;

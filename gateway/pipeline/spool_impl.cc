@@ -37,7 +37,7 @@ Spool::Impl::Impl(const Options& options)
   ages_.emplace(db_, options.age_step);
   ledger_.emplace(db_);
   dead_letters_.emplace(db_);
-  records_.emplace(db_);
+  records_.emplace(db_, std::clamp<std::uint64_t>(options.max_bytes / 64 / 160, 100, 100'000));
   kept_.emplace(db_);
   load();
 }

@@ -127,3 +127,26 @@ TEST_CASE("an outcome that cannot be committed is not told to the hub", "[C-01]"
   bench.recorded.clear();
   REQUIRE(bench.uplink.settled.empty());
 }
+
+TEST_CASE("with as many known outcomes as there may be, a further one costs no more than the first", "[C-01]") {
+  Bench bench;
+  constexpr std::uint64_t kMost = 100'000;
+  for (std::uint64_t i = 1; i <= kMost; ++i) {
+    bench.router.remember({0}, {device_id("a"), i, WallTime(Milliseconds(5)), "", Outcome::accepted(), WallTime{}});
+  }
+  const auto begin = std::chrono::steady_clock::now();
+  for (std::uint64_t i = kMost + 1; i <= kMost + 3'000; ++i) {
+    bench.command(i, {{}, 1, i});
+    bench.delivered.back().second(Outcome::accepted());
+    bench.recorded.back().second(Recorded{true});
+  }
+  // It was 100 ms for each; generous for a slow machine.
+  REQUIRE(std::chrono::steady_clock::now() - begin < std::chrono::seconds(60));
+  // The oldest are forgotten, the newest are not.
+  const auto delivered = bench.delivered.size();
+  bench.command(kMost + 3'000, {{}, 2, 1});
+  bench.command(3'001, {{}, 2, 2});
+  REQUIRE(bench.delivered.size() == delivered);
+  bench.command(3'000, {{}, 2, 3});
+  REQUIRE(bench.delivered.size() == delivered + 1);
+}

@@ -134,6 +134,31 @@ TEST_CASE("what a device did with a command is kept over a restart", "[C-01]") {
   REQUIRE(records->front().outcome.description == "broken");
 }
 
+TEST_CASE("of what devices did the last ones are kept, however many there are", "[C-01][D-06]") {
+  TemporaryFolder folder;
+  const auto now = SystemClock().wall();
+  auto opened = Spool::open({.directory = folder.path("spool"), .max_bytes = 1 << 20});
+  REQUIRE(opened);
+  auto& spool = *opened;
+  std::uint64_t sequence = 0;
+  std::size_t most = 0;
+  for (int commit = 0; commit < 60; ++commit) {
+    std::vector<Note> records;
+    for (int i = 0; i < 100; ++i) {
+      ++sequence;
+      records.emplace_back(CommandRecord{device_id("a"), sequence, WallTime{}, "m-" + std::to_string(sequence),
+                                         Outcome::accepted(), now + Milliseconds(sequence)});
+    }
+    REQUIRE(spool->commit({.notes = records}, Moment{{}, now}));
+    most = std::max(most, spool->commands()->size());
+  }
+  const auto kept = spool->commands();
+  REQUIRE(most < 200);
+  REQUIRE(kept->size() > 90);
+  REQUIRE(kept->back().sequence == sequence);
+  for (std::size_t i = 1; i < kept->size(); ++i) REQUIRE((*kept)[i].sequence == (*kept)[i - 1].sequence + 1);
+}
+
 TEST_CASE("a second instance is refused while the first holds the spool", "[D-02]") {
   TemporaryFolder folder;
   auto first = open(folder);
