@@ -8,6 +8,42 @@ import socket
 from harness import SOON, expect
 
 
+class Conversation:
+    """One connection to a control socket, for those who ask often."""
+
+    def __init__(self, path):
+        self._link = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        self._link.connect(path)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self._link.close()
+
+    def ask(self, op, seconds=SOON, **arguments):
+        answer = self._talk([{"op": op, **arguments}], seconds)[0]
+        expect("error" not in answer, f"the simulator refused {op} {arguments}: {answer.get('error')}")
+        return answer
+
+    def ask_all(self, requests, seconds=SOON):
+        """Many at once; their answers, which may be errors."""
+        answers = []
+        for at in range(0, len(requests), 100):
+            answers += self._talk(requests[at : at + 100], seconds)
+        return answers
+
+    def _talk(self, requests, seconds):
+        self._link.settimeout(seconds + 10)
+        self._link.sendall("".join(json.dumps(request) + "\n" for request in requests).encode())
+        answers = bytearray()
+        while answers.count(b"\n") < len(requests):
+            data = self._link.recv(1 << 20)
+            expect(data, f"the simulator ended the conversation about {requests[0]}")
+            answers += data
+        return [json.loads(line) for line in answers.splitlines()]
+
+
 class Hub:
     def __init__(self, scenario, devices, name="e2e-hub", arguments=()):
         """`devices` maps each device id to its key."""
@@ -46,19 +82,8 @@ class Hub:
 
     def ask(self, op, seconds=SOON, **arguments):
         """One operation of the control socket; its answer, which must not be an error."""
-        request = json.dumps({"op": op, **arguments}) + "\n"
-        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as link:
-            link.settimeout(seconds + 10)
-            link.connect(self.control_path)
-            link.sendall(request.encode())
-            answer = bytearray()
-            while not answer.endswith(b"\n"):
-                data = link.recv(1 << 20)
-                expect(data, f"the simulator ended the conversation about {request.strip()}")
-                answer += data
-        answer = json.loads(answer)
-        expect("error" not in answer, f"the simulator refused {request.strip()}: {answer.get('error')}")
-        return answer
+        with Conversation(self.control_path) as conversation:
+            return conversation.ask(op, seconds, **arguments)
 
     def connections_now(self):
         return self.ask("connections")["now"]
