@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <functional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -28,7 +29,10 @@ inline DeviceMap tcp_map(const std::string& id) {
 
 // The real adapter on loopback in front of a fake ingress.
 struct TcpRig {
-  explicit TcpRig(std::vector<DeviceMap> maps) : adapter(maps, clock, metrics) {
+  // `prepare` is for what the adapter may ask as soon as it runs.
+  explicit TcpRig(std::vector<DeviceMap> maps, const std::function<void(FakeIngress&)>& prepare = {})
+      : adapter(maps, clock, metrics) {
+    if (prepare) prepare(ingress);
     const auto started = adapter.start(ingress);
     INFO((started ? std::string() : started.error().message));
     REQUIRE(started);

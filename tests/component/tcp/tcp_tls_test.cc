@@ -123,3 +123,88 @@ TEST_CASE("a pre-shared key of the identity store says which device speaks", "[I
   CHECK(rig.ingress.bodies() == std::vector<std::string>{"1.5"});
   CHECK(rig.ingress.received().front().device.text() == "pump-1");
 }
+
+namespace {
+
+// An adapter that dials another one; what it polls with is telemetry there, and the acknowledgement is telemetry here.
+struct Dialler : TcpRig {
+  Dialler(const std::string& address, const TcpTls& tls, const std::string& key)
+      : TcpRig({map_of(address, tls)}, [&](FakeIngress& before) {
+          before.set_key(tcp_id("plc-1"), key);
+          before.answer_by([](const Telemetry& /*telemetry*/) { return Admission::safe(); });
+        }) {}
+  static DeviceMap map_of(const std::string& address, const TcpTls& tls) {
+    auto map = tcp_map("plc-1");
+    map.tcp->listen.clear();
+    map.tcp->connect = address;
+    map.tcp->ack.reset();
+    map.tcp->polls = {{"hello\n", std::chrono::seconds(60), std::chrono::seconds(60)}};
+    map.tcp->line.tls = tls;
+    map.tcp->line.retry = std::chrono::milliseconds(500);
+    return map;
+  }
+  // In TLS 1.3 a server refuses us when our own handshake is done: then it hangs up, and we dial again.
+  bool refused() {
+    return eventually([this] { return metric("tcp_dial_failures_total") > 0 || metric("tcp_dials_total") > 1; });
+  }
+};
+
+}  // namespace
+
+TEST_CASE("a dialled TLS device sees our certificate, and we its name and authority", "[I-02]") {
+  const tests::TlsIdentity server("127.0.0.1");
+  const tests::TlsIdentity stranger("127.0.0.1");
+  TcpTls listening;
+  listening.cert = server.certificate_file();
+  listening.key = server.key_file();
+  listening.ca_file = server.ca_file();
+  TcpRig rig({secure_map("scale-2", TcpIdentify::By::sole, listening)});
+  rig.ingress.answer_by([](const Telemetry& /*telemetry*/) { return Admission::safe(); });
+  const auto address = rig.adapter.listening(tcp_id("scale-2"));
+  {
+    Dialler good(address, listening, {});
+    REQUIRE(good.ingress.wait_count(1));
+    CHECK(good.ingress.bodies().front() == "ACK");
+  }
+  auto other_authority = listening;
+  other_authority.ca_file = stranger.ca_file();
+  auto other_name = listening;
+  other_name.name = "elsewhere.example";
+  auto without = listening;
+  without.cert.clear();
+  without.key.clear();
+  for (const auto& tls : {other_authority, other_name, without}) {
+    Dialler bad(address, tls, {});
+    CHECK(bad.refused());
+    CHECK(bad.ingress.count() == 0);
+  }
+  CHECK(rig.ingress.bodies() == std::vector<std::string>{"hello"});
+}
+
+TEST_CASE("a dialled device proves a pre-shared key, and no certificate takes its place", "[I-02]") {
+  TcpTls listening;
+  listening.psk = true;
+  TcpRig rig({secure_map("plc-1", TcpIdentify::By::psk, listening)});
+  rig.ingress.answer_by([](const Telemetry& /*telemetry*/) { return Admission::safe(); });
+  rig.ingress.set_key(tcp_id("plc-1"), kKey);
+  const auto address = rig.adapter.listening(tcp_id("plc-1"));
+  TcpTls dialling;
+  dialling.psk = true;
+  {
+    Dialler good(address, dialling, kKey);
+    REQUIRE(good.ingress.wait_count(1));
+    CHECK(good.ingress.bodies().front() == "ACK");
+  }
+  dialling.identity = "somebody else";
+  CHECK(Dialler(address, dialling, kKey).refused());
+  dialling.identity.clear();
+  CHECK(Dialler(address, dialling, "another key of..").refused());
+  const tests::TlsIdentity server("127.0.0.1");
+  TcpTls certified;
+  certified.cert = server.certificate_file();
+  certified.key = server.key_file();
+  TcpRig without_keys({secure_map("plc-1", TcpIdentify::By::sole, certified)});
+  CHECK(Dialler(without_keys.adapter.listening(tcp_id("plc-1")), dialling, kKey).refused());
+  CHECK(rig.ingress.bodies() == std::vector<std::string>{"hello"});
+  CHECK(without_keys.ingress.count() == 0);
+}
