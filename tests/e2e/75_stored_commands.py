@@ -3,7 +3,7 @@
 """Queue mode: commands for devices that sleep are in the gateway's own care, through kill -9; in order, never after
 their expiry, never more than may wait, and the ledger of them balances.
 
-Four kill -9 in the middle; twice TRUNKLINE_KILL_ROUNDS for more."""
+Two kill -9 in the middle; twice TRUNKLINE_KILL_ROUNDS for more."""
 
 import json
 import os
@@ -18,7 +18,7 @@ from harness import eventually, expect, main, note  # noqa: E402
 from hub import Hub  # noqa: E402
 from sleepers import Lamp, Meter, Scale, Valve  # noqa: E402
 
-ROUNDS = int(os.environ.get("TRUNKLINE_KILL_ROUNDS", "2"))
+ROUNDS = int(os.environ.get("TRUNKLINE_KILL_ROUNDS", "1"))
 
 
 def commands_of(gateway, device):
