@@ -137,7 +137,7 @@ void Device::take(Line& line, const FrameReader::Frame& frame, std::uint64_t tag
   }
   if (queue_.unanswered(line.number())) pipelines_ = line.number();
   const auto number = queue_.push(frame.body, line.number(), frame.flagged, tag, key);
-  offer(number, frame.body, frame.flagged, std::move(key));
+  offer(number, frame.body, frame.flagged, std::move(key), Telemetry::Offer::in_line);
 }
 
 void Device::take_report(const std::string& patch) {
@@ -152,7 +152,7 @@ void Device::take_report(const std::string& patch) {
   }
 }
 
-void Device::offer(std::uint64_t number, std::string_view body, bool flagged, std::string key) {
+void Device::offer(std::uint64_t number, std::string_view body, bool flagged, std::string key, Telemetry::Offer how) {
   ++loop_.offered;
   Telemetry telemetry{
       map_.id,
@@ -165,6 +165,7 @@ void Device::offer(std::uint64_t number, std::string_view body, bool flagged, st
   if (flagged) telemetry.properties.push_back({"framing-check", "failed"});
   // Stop-and-wait, until its peer has shown on this connection that it does not wait for our answer.
   telemetry.sender_waits = map_.tcp->ack && (!line_ || pipelines_ != line_->number());
+  telemetry.offer = how;
   loop_.ingress->submit(std::move(telemetry),
                         Completion<Admission>([inbox = loop_.inbox, device = index_, number](Admission admission) {
                           inbox->answers.push({device, number, std::move(admission)});
@@ -257,7 +258,8 @@ void Device::on_timer() {
   if (loop_.stopping) return;
   const auto now = loop_.clock.steady();
   while (const auto again = queue_.again(now)) {
-    offer(again->number, again->body, again->flagged, std::string(again->key));
+    offer(again->number, again->body, again->flagged, std::string(again->key),
+          again->first ? Telemetry::Offer::again : Telemetry::Offer::in_line);
   }
   if (lane_ && lane_->deadline() <= now) {
     lane_->tick(now);

@@ -60,7 +60,7 @@ class Device {
   Device(Loop& loop, const DeviceMap& map, std::size_t index, std::optional<CommandLane> lane);
 
   void take_report(const std::string& patch);
-  void offer(std::uint64_t number, std::string_view body, bool flagged, std::string key);
+  void offer(std::uint64_t number, std::string_view body, bool flagged, std::string key, Telemetry::Offer how);
   void set_status();
   void on_timer();
   void send_commands();

@@ -82,7 +82,7 @@ std::optional<LineQueue::Again> LineQueue::again(SteadyTime now) {
   } else if (throttled_ == 0) {
     held_back_ = release_all_ = false;
   }
-  return Again{number, oldest->body, oldest->flagged, oldest->key};
+  return Again{number, oldest->body, oldest->flagged, oldest->key, probing_};
 }
 
 void LineQueue::settle(std::vector<Ended>& ended) {

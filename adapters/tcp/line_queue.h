@@ -58,6 +58,7 @@ class LineQueue {
     std::string_view body;
     bool flagged = false;
     std::string_view key{};
+    bool first = false;  // alone, after a pause
   };
   std::optional<Again> again(SteadyTime now);
 

@@ -37,6 +37,10 @@ struct Telemetry {
   // The sender cannot send another message before this one is answered, so the answer must not be delayed
   // (spool.commit_delay).
   bool sender_waits = false;
+  // in_line: the adapter offers further messages of the device before it has the answer to this one. What comes behind
+  // a throttled one is throttled too then, until the adapter begins anew with the oldest, marked `again` (D-03).
+  enum class Offer : std::uint8_t { alone, in_line, again };
+  Offer offer = Offer::alone;
   std::optional<WallTime> device_time{};  // when the device says that it was, if it says so
   // For a device whose map shapes its messages, which uses them up: the address it spoke on (topic, path), and what
   // that address's named parts were.

@@ -58,13 +58,19 @@ void Intake::submit(Telemetry telemetry, Completion<Admission> done) {
     store_.push(Repeat{device, *first, std::move(done)});
     return;
   }
+  const auto offered = message->telemetry.offer;
+  if (offered == Telemetry::Offer::again) held_back_.erase(device);
   const auto refuse = [&](Milliseconds after, const char* why) {
+    if (offered != Telemetry::Offer::alone) held_back_.insert(device);
     lock.unlock();
     throttled_.add();
     done(Admission::throttled(after, why));
   };
   if (closed_) return refuse(kFailedRetry, "the gateway is stopping");
   if (capacity_.failed()) return refuse(kFailedRetry, "the spool cannot be written");
+  if (offered == Telemetry::Offer::in_line && held_back_.contains(device)) {
+    return refuse(kFullRetry, "an older message of this device was refused");
+  }
   DevicePolicy policy;
   const auto answer = capacity_.reserve(device, footprint, &policy);
   if (answer == Capacity::Answer::full) return refuse(kFullRetry, "the spool is full");

@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <functional>
 #include <mutex>
+#include <unordered_set>
 
 #include "gateway/base/clock.h"
 #include "gateway/base/metrics.h"
@@ -58,6 +59,7 @@ class Intake final : public Ingress {
   RepeatFilter repeats_;
   std::uint64_t run_;
   std::uint64_t sequence_ = 0;
+  std::unordered_set<DeviceId> held_back_;  // whose oldest refused message must be offered first
   bool closed_ = false;
   Metric& received_;
   Metric& throttled_;

@@ -3,6 +3,7 @@
 
 #include <future>
 #include "gateway/pipeline/repeat_filter.h"
+#include "tests/support/eventually.h"
 #include "tests/unit/pipeline/store_rig.h"
 
 using namespace trunkline;
@@ -167,4 +168,28 @@ TEST_CASE("source keys are remembered for a while and for a number of messages o
     }
     REQUIRE_FALSE(filter.find(said, now));
   }
+}
+
+TEST_CASE("behind a throttled message of a pipelining source nothing is taken until that one is offered again",
+          "[D-03]") {
+  const auto one = message("a", 1)->footprint();
+  Door door({.limits = {.max_bytes = 2 * one}});
+  using Offer = Telemetry::Offer;
+  const auto offer = [&door](const std::string& body, Offer how) {
+    auto telemetry = door.said(body);
+    telemetry.offer = how;
+    return door.submit(std::move(telemetry));
+  };
+  REQUIRE(offer("1", Offer::in_line) == Admission::Kind::safe);
+  REQUIRE(offer("2", Offer::in_line) == Admission::Kind::safe);
+  REQUIRE(offer("3", Offer::in_line) == Admission::Kind::throttled);
+  const auto sent = door.sent();
+  REQUIRE(sent.size() == 2);
+  // The hub takes what was there before the source knows that 3 was refused.
+  for (const auto& message : sent) door.thread.push(Settlement{message, Outcome::accepted()});
+  REQUIRE(eventually([&door] { return door.rig.capacity->bytes() == 0; }));
+  REQUIRE(offer("4", Offer::in_line) == Admission::Kind::throttled);
+  REQUIRE(offer("x", Offer::alone) == Admission::Kind::safe);  // who waits for each answer orders for himself
+  REQUIRE(offer("3", Offer::again) == Admission::Kind::safe);
+  REQUIRE(door.sent().back()->telemetry.body == "3");
 }
