@@ -1,0 +1,71 @@
+// SPDX-License-Identifier: Apache-2.0
+// A day without the hub must not fill the journal.
+#include <algorithm>
+
+#include "gateway/base/log.h"
+#include "tests/support/catch.h"
+#include "tests/support/multiplexer_rig.h"
+
+using namespace trunkline;
+using namespace trunkline::test;
+using namespace std::chrono_literals;
+
+namespace {
+
+struct Written {
+  std::uint64_t lines = 0;
+  std::uint64_t bytes = 0;
+};
+
+// What is logged while it lives, as the journal would take it, by the time of the test.
+class Journal {
+ public:
+  explicit Journal(const SteadyTime& now) {
+    log::redirect({[this](log::Level, const std::string& line) {
+                     ++written.lines;
+                     written.bytes += line.size() + 1;
+                   },
+                   [&now] { return now; }});
+  }
+  ~Journal() { log::redirect({}); }
+  Journal(const Journal&) = delete;
+  Journal& operator=(const Journal&) = delete;
+
+  Written written;
+};
+
+}  // namespace
+
+TEST_CASE("24 hours without the hub, 1000 devices that go on speaking: less than 5 MB of log", "[S-01][R-01]") {
+  MultiplexerRig rig;
+  const Journal journal(rig.now);
+  std::vector<std::string> names;
+  for (int i = 0; i < 1000; ++i) {
+    names.push_back("device-" + std::to_string(i));
+    rig.mux.add(device_id(names.back()), {}, false);
+  }
+  const auto end = rig.now + 24h;
+  std::uint64_t sequence = 0;
+  std::uint64_t attempts = 0;
+  const LinkFault away{LinkFault::Kind::transport, "trunkline:connect", "hub.example:5671: Connection refused", {}};
+  while (rig.now < end) {
+    const auto next = rig.tick();
+    for (const auto connection : std::exchange(rig.uplink.opening, {})) {
+      ++attempts;
+      // What the connection says, which is not in this rig.
+      log::info("uplink_lost", {{"connection", 0},
+                                {"epoch", attempts},
+                                {"kind", to_string(away.kind)},
+                                {"error", away.condition},
+                                {"text", away.description}});
+      rig.mux.on_lost(connection, away);
+    }
+    rig.mux.offer(message(names[sequence % names.size()], sequence + 1));
+    ++sequence;
+    rig.now = std::clamp(next, rig.now + 1s, rig.now + 10s);
+  }
+  CHECK(attempts > 24 * 3600 / 120);  // it tried all day
+  WARN(journal.written.lines << " lines, " << journal.written.bytes << " bytes");
+  CHECK(journal.written.lines > 0);
+  CHECK(journal.written.bytes < 5'000'000);
+}
