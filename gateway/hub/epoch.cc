@@ -38,10 +38,6 @@ HubLink::Epoch::~Epoch() = default;
 
 void HubLink::Epoch::open() {
   watchdog_.expires_after(shared_.options.handshake_timeout);
-  watchdog_.async_wait([this, alive = std::weak_ptr(alive_)](const net::error_code& error) {
-    if (error || alive.expired()) return;
-    fail({Kind::timeout, "trunkline:watchdog", "the hub did not finish the handshake in time", {}});
-  });
   const auto& stop = shared_.route.stop();
   auto context = net::tls_client_context({stop.name, shared_.options.ca_file});
   if (!context) return fail(connect_fault(context.error()));
@@ -54,6 +50,11 @@ void HubLink::Epoch::open() {
 }
 
 void HubLink::Epoch::connected(std::unique_ptr<net::Stream> stream) {
+  // Up to here the attempt watches itself, and says better what it waited for.
+  watchdog_.async_wait([this, alive = std::weak_ptr(alive_)](const net::error_code& error) {
+    if (error || alive.expired()) return;
+    fail({Kind::timeout, "trunkline:watchdog", "the hub did not finish the handshake in time", {}});
+  });
   amqp::Connection::Options options;
   options.container_id = shared_.options.gateway_id;
   options.virtual_host = shared_.options.host;

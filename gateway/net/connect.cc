@@ -118,7 +118,11 @@ class Attempt final : public std::enable_shared_from_this<Attempt> {
     }
     resolver_.async_resolve(peer_.host, std::to_string(peer_.port),
                             [self = shared_from_this()](error_code error, const tcp::resolver::results_type& found) {
-                              if (error) return self->failed(io_error(error).in("resolving the name"));
+                              if (error) {
+                                auto why = io_error(error).in("resolving the name");
+                                why.message += "; check the name, and this machine's name servers";
+                                return self->failed(std::move(why));
+                              }
                               for (const auto& entry : found) self->addresses_.push_back(entry.endpoint());
                               self->try_next({});
                             });
@@ -139,13 +143,16 @@ class Attempt final : public std::enable_shared_from_this<Attempt> {
   void arm() {
     timer_.expires_at(deadline_);
     timer_.async_wait([self = shared_from_this()](error_code error) {
-      if (!error) self->failed(Error{ErrorCode::timed_out, std::string("no answer in time while ") + self->doing_});
+      if (error) return;
+      auto text = std::string("no answer in time while ") + self->doing_;
+      if (!self->is_connected_) text += "; a firewall may drop it, or the address is wrong";
+      self->failed(Error{ErrorCode::timed_out, std::move(text)});
     });
   }
 
   void try_next(const error_code& last) {
     if (!handler_) return;
-    if (next_ == addresses_.size()) return failed(io_error(last ? last : make_error_code(asio::error::host_not_found)));
+    if (next_ == addresses_.size()) return failed(connect_error(last));
     doing_ = "connecting";
     const auto address = addresses_[next_++];
     error_code ignored;
@@ -168,6 +175,13 @@ class Attempt final : public std::enable_shared_from_this<Attempt> {
       if (error) return self->try_next(error == asio::error::operation_aborted ? asio::error::timed_out : error);
       self->connected();
     });
+  }
+
+  static Error connect_error(const error_code& last) {
+    auto why = io_error(last ? last : make_error_code(asio::error::host_not_found));
+    if (last == asio::error::connection_refused) why.message += "; nothing listens on that port there";
+    if (last == asio::error::timed_out) why.message += "; a firewall may drop it, or the address is wrong";
+    return why;
   }
 
   // Our side of the connection, where the operator says which.
