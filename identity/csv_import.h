@@ -24,6 +24,14 @@ struct CsvIdentities {
 inline constexpr std::size_t kMaxCsvBytes = 64 * 1024 * 1024;
 inline constexpr std::size_t kMaxCsvProblems = 1000;
 
+// A registry's export is JSON, anything else is taken for CSV.
+bool is_registry_export(std::string_view text);
+
+// Reads the identities of a registry's export: a JSON array of device objects, or one object a line. Of each,
+// "deviceId" or "id", perhaps "moduleId", "status", and the keys in authentication.symmetricKey. Pure; takes no memory
+// beyond what one object needs, and the result.
+CsvIdentities parse_registry(std::string_view text);
+
 // Reads the header "id,primary,secondary,psk" (the last two may be left out) and a device per record: RFC 4180 with
 // quotes, LF or CRLF, a byte order mark is skipped. Keys are base64, psk is text, "hex:…" or "base64:…". Pure.
 CsvIdentities parse_identities(std::string_view text);

@@ -18,7 +18,9 @@ class Directory final : public TokenProvider {
  public:
   Directory(std::string hub_host, Milliseconds token_lifetime);
 
-  void replace(std::vector<Identity> identities);  // main thread
+  // Main thread. The devices whose identity is another one now: new, gone, other keys, enabled or disabled.
+  std::vector<DeviceId> replace(std::vector<Identity> identities);
+  void set_token_lifetime(Milliseconds lifetime) { token_lifetime_ = lifetime; }  // of tokens from now on
   [[nodiscard]] Result<Token> token(const DeviceId& device, KeyChoice key, WallTime now) const override;
   // The device's pre-shared key. denied: disabled; not_found: it has none.
   [[nodiscard]] Result<Secret> psk(const DeviceId& device) const;
@@ -28,7 +30,7 @@ class Directory final : public TokenProvider {
  private:
   using Snapshot = std::unordered_map<DeviceId, Identity>;
   std::string hub_host_;
-  Milliseconds token_lifetime_;
+  std::atomic<Milliseconds> token_lifetime_;
   std::atomic<std::shared_ptr<const Snapshot>> snapshot_;
 };
 

@@ -15,9 +15,13 @@
 namespace trunkline::identity {
 namespace {
 
-constexpr int kSchema = 1;
+constexpr int kSchema = 2;
 constexpr int kApplication = 0x544C4944;  // "TLID"
 constexpr int kBusyMilliseconds = 5000;
+constexpr std::size_t kProgress = 1000;
+constexpr const char* kUsageTable =
+    "CREATE TABLE usage (device TEXT PRIMARY KEY, used INTEGER NOT NULL, refused INTEGER NOT NULL, refusal TEXT NOT "
+    "NULL) STRICT";
 constexpr std::string_view kCheckText = "trunkline identity store";
 
 struct CloseDatabase {
@@ -144,12 +148,50 @@ class SqliteIdentityStore final : public IdentityStore {
     }));
   }
 
-  Result<void> put(const std::vector<Identity>& identities) override {
-    return named(transaction(database_.get(), [&] { return write(identities); }));
+  Result<void> put(const std::vector<Identity>& identities, const std::function<void(std::size_t)>& progress) override {
+    return named(transaction(database_.get(), [&] { return write(identities, progress); }));
+  }
+
+  Result<void> note(const std::vector<Usage>& usages) override {
+    return named(transaction(database_.get(), [&]() -> Result<void> {
+      // Not for a device that was removed meanwhile.
+      Statement statement(database_.get(),
+                          "INSERT INTO usage (device, used, refused, refusal) "
+                          "SELECT ?1, ?2, ?3, ?4 WHERE EXISTS (SELECT 1 FROM identity WHERE device = ?1) "
+                          "ON CONFLICT (device) DO UPDATE SET used = max(used, excluded.used), "
+                          "refusal = CASE WHEN excluded.refused > refused THEN excluded.refusal ELSE refusal END, "
+                          "refused = max(refused, excluded.refused)");
+      for (const auto& usage : usages) {
+        const auto done = statement.text(usage.device.text())
+                              .number(usage.used.time_since_epoch().count())
+                              .number(usage.refused.time_since_epoch().count())
+                              .text(usage.refusal)
+                              .run();
+        if (!done) return done;
+        statement.again();
+      }
+      return {};
+    }));
+  }
+
+  [[nodiscard]] Result<std::vector<Usage>> usage() const override {
+    std::vector<Usage> out;
+    Statement statement(database_.get(), "SELECT device, used, refused, refusal FROM usage ORDER BY device");
+    for (;;) {
+      const auto row = statement.step();
+      if (!row) return fail(row.error().in(file_));
+      if (!*row) return out;
+      const auto device = DeviceId::parse(statement.bytes_at(0));
+      if (!device) return fail(Error{ErrorCode::corrupt, device.error().message}.in(file_));
+      out.push_back({*device, WallTime(Milliseconds(statement.number_at(1))),
+                     WallTime(Milliseconds(statement.number_at(2))), std::string(statement.bytes_at(3))});
+    }
   }
 
   Result<void> remove(const DeviceId& device) override {
-    return named(transaction(database_.get(), [&] {
+    return named(transaction(database_.get(), [&]() -> Result<void> {
+      Statement forget(database_.get(), "DELETE FROM usage WHERE device = ?");
+      if (auto done = forget.text(device.text()).run(); !done) return done;
       Statement statement(database_.get(), "DELETE FROM identity WHERE device = ?");
       return change(statement.text(device.text()), device);
     }));
@@ -199,7 +241,8 @@ class SqliteIdentityStore final : public IdentityStore {
     return secret.empty() ? std::string() : seal_.close(secret, context(device, name));
   }
 
-  Result<void> write(const std::vector<Identity>& identities) {
+  Result<void> write(const std::vector<Identity>& identities, const std::function<void(std::size_t)>& progress = {}) {
+    std::size_t written = 0;
     Statement statement(database_.get(),
                         "INSERT OR REPLACE INTO identity (device, primary_key, secondary_key, psk, enabled, updated) "
                         "VALUES (?, ?, ?, ?, ?, ?)");
@@ -217,6 +260,7 @@ class SqliteIdentityStore final : public IdentityStore {
                             .run();
       if (!done) return done;
       statement.again();
+      if (++written % kProgress == 0 && progress) progress(written);
     }
     return {};
   }
@@ -270,7 +314,8 @@ Result<void> create_schema(sqlite3* database, const Seal& seal) {
     for (const auto* text :
          {"CREATE TABLE meta (name TEXT PRIMARY KEY, value BLOB NOT NULL) STRICT",
           "CREATE TABLE identity (device TEXT PRIMARY KEY, primary_key BLOB NOT NULL, secondary_key BLOB NOT NULL, "
-          "psk BLOB NOT NULL, enabled INTEGER NOT NULL, updated INTEGER NOT NULL) STRICT"}) {
+          "psk BLOB NOT NULL, enabled INTEGER NOT NULL, updated INTEGER NOT NULL) STRICT",
+          kUsageTable}) {
       if (auto done = run(database, text); !done) return done;
     }
     Statement check(database, "INSERT INTO meta (name, value) VALUES ('key_check', ?)");
@@ -279,6 +324,17 @@ Result<void> create_schema(sqlite3* database, const Seal& seal) {
     if (auto done = run(database, application.c_str()); !done) return done;
     const auto stamp = "PRAGMA user_version = " + std::to_string(kSchema);
     return run(database, stamp.c_str());
+  });
+}
+
+// What a store of an earlier version lacks. Only after it was seen to be sound and ours.
+Result<void> bring_up_to_date(sqlite3* database) {
+  return transaction(database, [&]() -> Result<void> {
+    const auto version = number(database, "PRAGMA user_version");
+    if (!version) return fail(version.error());
+    if (*version >= kSchema) return {};
+    if (auto done = run(database, kUsageTable); !done) return done;
+    return run(database, ("PRAGMA user_version = " + std::to_string(kSchema)).c_str());
   });
 }
 
@@ -336,6 +392,9 @@ Result<std::unique_ptr<IdentityStore>> open_store(const std::string& file, const
     if (auto done = create_schema(database.get(), seal); !done) return fail(done.error().in(file));
   }
   if (auto good = check_database(database.get(), file, seal); !good) return fail(good.error());
+  if (const auto version = number(database.get(), "PRAGMA user_version"); version && *version < kSchema) {
+    if (auto done = bring_up_to_date(database.get()); !done) return fail(done.error().in(file));
+  }
   return std::make_unique<SqliteIdentityStore>(file, std::move(database), seal);
 }
 

@@ -224,7 +224,7 @@ TEST_CASE("a newer, a foreign and a damaged store are refused and not touched", 
     CHECK(bytes(folder.store) == before);
     std::ofstream(folder.store, std::ios::trunc) << good;
   };
-  folder.sql("PRAGMA user_version = 2");
+  folder.sql("PRAGMA user_version = 3");
   refused(ErrorCode::invalid);
   folder.sql("PRAGMA application_id = 7");
   refused(ErrorCode::corrupt);
@@ -265,6 +265,38 @@ TEST_CASE("ten thousand identities are stored and read", "[identity]") {
   const auto store = folder.open();
   REQUIRE(store->put(many));
   CHECK(store->all().value().size() == 10'000);
+}
+
+TEST_CASE("how keys fared is kept, newest first, and goes with its device", "[identity]") {
+  const Folder folder;
+  auto store = folder.open();
+  REQUIRE(store->put({identity("a"), identity("b")}));
+  const auto at = [](std::int64_t value) { return WallTime(Milliseconds(value)); };
+  REQUIRE(store->note({{id("a"), at(10), {}, {}}, {id("b"), {}, at(20), "wrong key"}, {id("nobody"), at(1), {}, {}}}));
+  REQUIRE(store->note({{id("a"), at(5), at(7), "expired"}, {id("b"), at(30), at(15), "older"}}));
+  store.reset();
+  store = folder.open();
+  const auto usage = store->usage();
+  REQUIRE(usage);
+  REQUIRE(usage->size() == 2);
+  CHECK((*usage)[0].used == at(10));
+  CHECK((*usage)[0].refused == at(7));
+  CHECK((*usage)[0].refusal == "expired");
+  CHECK((*usage)[1].used == at(30));
+  CHECK((*usage)[1].refused == at(20));
+  CHECK((*usage)[1].refusal == "wrong key");
+  REQUIRE(store->remove(id("a")));
+  CHECK(store->usage()->size() == 1);
+}
+
+TEST_CASE("a store of the first version is brought up to date and keeps its identities", "[identity]") {
+  const Folder folder;
+  REQUIRE(folder.open()->put({identity("a")}));
+  folder.sql("DROP TABLE usage; PRAGMA user_version = 1");
+  auto store = folder.open();
+  REQUIRE(store->note({{id("a"), WallTime(Milliseconds(3)), {}, {}}}));
+  CHECK(store->usage()->size() == 1);
+  CHECK(store->all()->size() == 1);
 }
 
 }  // namespace trunkline::identity
