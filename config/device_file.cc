@@ -9,6 +9,7 @@
 
 #include "config/main_file.h"
 #include "config/suggest.h"
+#include "config/written.h"
 #include "gateway/mapping/template.h"
 
 namespace trunkline::config {
@@ -203,6 +204,7 @@ void read_device(const Table& table, Mark mark, References main, Findings& findi
   if (const auto* preset = reader.find("preset")) {
     findings.problem(preset->mark, "preset belongs to a [[family]]; write [[family]] with id = \"<template>\"");
   }
+  draft.map.written = written_of(table);
   read_map(reader, main, draft);
   drafts.push_back(std::move(draft));
 }
@@ -275,6 +277,7 @@ void read_family(const Table& table, Mark mark, References main, Findings& findi
       return;
     }
   }
+  draft.map.written = written_of(*whole);
   read_map(reader, main, draft);
   check_sources(draft, mark, findings);
   drafts.push_back(std::move(draft));

@@ -6,7 +6,9 @@
 #include <cstdlib>
 
 #include "config/main_file.h"
+#include "config/map_options.h"
 #include "config/units.h"
+#include "config/written.h"
 
 namespace trunkline::config {
 namespace {
@@ -21,19 +23,7 @@ constexpr std::int64_t kKiB = 1024;
 constexpr std::int64_t kGiB = 1024 * 1024 * kKiB;
 
 Value text(std::string_view value) {
-  if (value.empty()) return {};
-  Value out = "\"";
-  for (const char c : value) {
-    if (c == '"' || c == '\\') out += '\\';
-    if (static_cast<unsigned char>(c) < 0x20 || c == 0x7F) {
-      char escaped[8];
-      std::snprintf(escaped, sizeof escaped, "\\u%04X", static_cast<unsigned>(static_cast<unsigned char>(c)));
-      out += escaped;
-    } else {
-      out += c;
-    }
-  }
-  return out + '"';
+  return value.empty() ? Value() : toml_text(value);
 }
 Value text(Milliseconds value) {
   return text(duration_text(value));
@@ -115,10 +105,10 @@ const std::vector<Option>& table() {
   {"hub", "host", Kind::text, 0, 0, {}, "required", "host name of the hub: tenant, TLS name and token audience", of<hub, &Hub::host>},
   {"hub", "address", Kind::text, 0, 0, {}, "hub.host, port 5671", "where to connect, as host:port", address_of},
   {"hub", "ca_file", Kind::path, 0, 0, {}, "the system's", "PEM file of the certificates to trust", of<hub, &Hub::ca_file>},
-  {"hub", "token_lifetime", Kind::duration, 30 * kSecond, kDay, {}, "", "life of a device's token; it is renewed in time", of<hub, &Hub::token_lifetime>},
-  {"hub", "attach_rate", Kind::rate, 0, 10'000, {}, "", "devices that come back in a second after a lost connection", of<hub, &Hub::attach_rate>},
+  {"hub", "token_lifetime", Kind::duration, 30 * kSecond, kDay, {}, "", "life of a device's token; it is renewed in time", of<hub, &Hub::token_lifetime>, true},
+  {"hub", "attach_rate", Kind::rate, 0, 10'000, {}, "", "devices that come back in a second after a lost connection", of<hub, &Hub::attach_rate>, true},
   {"hub", "attach", Kind::choice, 0, 0, {"needed", "start"}, "", "when a device's telemetry link is attached: at its first message, or at once", of<hub, &Hub::attach>},
-  {"hub", "send_rate", Kind::rate, 0, 1'000'000, {}, "", "messages a second toward the hub at most; the gateway slows down by itself when the hub complains", of<hub, &Hub::send_rate>},
+  {"hub", "send_rate", Kind::rate, 0, 1'000'000, {}, "", "messages a second toward the hub at most; the gateway slows down by itself when the hub complains", of<hub, &Hub::send_rate>, true},
   {"hub", "max_devices_per_connection", Kind::integer, 1, 1000, {}, "", "past this a further connection opens by itself", of<hub, &Hub::max_devices_per_connection>},
   {"hub", "report_every", Kind::duration, 100, kHour, {}, "", "reported properties of one device go up at most so often, merged", of<hub, &Hub::report_every>},
   {"hub", "report_state", Kind::flag, 0, 0, {}, "", "each twin says, under gateway, whether its device is connected, when it was heard, and which desired properties it confirmed", of<hub, &Hub::report_state>},
@@ -130,7 +120,7 @@ const std::vector<Option>& table() {
   {"spool", "durability", Kind::choice, 0, 0, {"power", "process"}, "", "power: synced before the acknowledgement; process: survives kill -9, not a power cut", of<spool, &Spool::durability>},
   {"spool", "max_bytes", Kind::size, 1024 * kKiB, 1024 * kGiB, {}, "", "all of it on disk, journal and dead letters included", bytes_of<spool, &Spool::max_bytes>},
   {"spool", "max_messages", Kind::integer, 1, 1'000'000'000, {}, "", "messages and dead letters held at the same time", of<spool, &Spool::max_messages>},
-  {"spool", "max_age", Kind::duration, kShortestAge.count(), kLongestAge.count(), {}, "", "older messages are dropped and counted as expired", of<spool, &Spool::max_age>},
+  {"spool", "max_age", Kind::duration, kShortestAge.count(), kLongestAge.count(), {}, "", "older messages are dropped and counted as expired", of<spool, &Spool::max_age>, true},
   {"spool", "device_share", Kind::percent, 1, 100, {}, "", "of max_bytes, the most that one device holds", share_of},
   {"spool", "commit_delay", Kind::duration, 0, 60 * kSecond, {}, "", "how long a message may wait for the hub before it is written; never for a sender that waits for its answer", of<spool, &Spool::commit_delay>},
   {"spool", "ledger_flush", Kind::duration, 100, kHour, {}, "", "how often messages that were never written are booked", of<spool, &Spool::ledger_flush>},
@@ -167,7 +157,7 @@ const std::vector<Option>& table() {
 
   {"tcp", "durability", Kind::choice, 0, 0, {"power", "process"}, "the spool's", "for the messages of all TCP devices", of<root, &Settings::tcp_durability>},
 
-  {"log", "level", Kind::choice, 0, 0, {"debug", "info", "warning", "error"}, "", "from which on lines go to standard error, which is the journal under systemd", of<root, &Settings::log_level>},
+  {"log", "level", Kind::choice, 0, 0, {"debug", "info", "warning", "error"}, "", "from which on lines go to standard error, which is the journal under systemd", of<root, &Settings::log_level>, true},
   };
   return rows;
 }
@@ -212,6 +202,17 @@ std::string sentence(std::string_view words) {
   if (!out.empty() && out.front() >= 'a' && out.front() <= 'z')
     out.front() = static_cast<char>(out.front() - 'a' + 'A');
   return out + ".";
+}
+
+// Markdown of one line as text of a manual page: code is set apart by its form already.
+std::string plain(std::string_view markdown) {
+  std::string out;
+  for (const char c : markdown) {
+    if (c != '`') out += c;
+  }
+  out = escaped(out);
+  // A line that begins with a dot or a quote would be a request.
+  return out.starts_with('.') || out.starts_with('\'') ? "\\&" + out : out;
 }
 
 std::string kind_text(const Option& option) {
@@ -289,12 +290,12 @@ std::string print_settings(const Settings& settings) {
 }
 
 std::string options_markdown() {
-  std::string out = "| option | default | values | meaning |\n|---|---|---|---|\n";
+  std::string out = "| option | default | values | meaning | a change |\n|---|---|---|---|---|\n";
   for (const auto& one : table()) {
     const auto range = one.range_text();
     const auto code = [](const std::string& t) { return t.empty() ? t : "`" + t + "`"; };
     out += "| `" + one.full_name() + "` | " + (one.unset.empty() ? code(one.default_text()) : std::string(one.unset)) +
-           " | " + range + " | " + std::string(one.meaning) + " |\n";
+           " | " + range + " | " + std::string(one.meaning) + " | " + (one.reloadable ? "reload" : "restart") + " |\n";
   }
   return out;
 }
@@ -306,7 +307,9 @@ std::string options_manual() {
       ".Nd configuration of the trunkline gateway\n.Sh DESCRIPTION\nTables and keys in TOML.\nNumbers with a unit are "
       "strings: durations in ms, s, m, h or d; sizes in B, KiB, MiB, GiB, KB, MB or GB; rates such as\n.Dq 100/s .\n"
       "Device maps go to the folder devices.d beside the file.\n.Dq trunkline check\nsays everything that is wrong at "
-      "once;\n.Dq trunkline config print\nsays what holds.\n.Sh OPTIONS\n";
+      "once;\n.Dq trunkline config print\nsays what holds;\n.Dq trunkline reload\ntakes over changed device maps, and "
+      "the options that say so; the others "
+      "need a restart.\n.Sh OPTIONS\n";
   std::string_view last;
   for (const auto& one : table()) {
     if (one.table != last) {
@@ -320,7 +323,14 @@ std::string options_manual() {
     out += ".It Ic " + std::string(one.name) + "\n" + escaped(sentence(one.meaning)) + "\n" +
            escaped(sentence(kind_text(one) + (one.unset.starts_with("required") ? "; " : "; default: ") +
                             one.default_text())) +
-           "\n";
+           (one.reloadable ? "\nA reload takes a change over.\n" : "\n");
+  }
+  out += ".El\n.Sh DEVICE MAPS\nKeys of a\n.Dq [[device]]\nor\n.Dq [[family]] :\n.Bl -tag -width indent\n";
+  for (const auto& one : map_options()) {
+    std::string names;
+    for (const auto name : one.names) names += (names.empty() ? ".It Ic " : " , ") + std::string(name);
+    out +=
+        names + "\n" + plain(sentence(one.meaning)) + "\n" + plain("Default: " + std::string(one.unset) + ".") + "\n";
   }
   return out + ".El\n.Sh SEE ALSO\n.Xr trunkline 8\n";
 }

@@ -29,6 +29,7 @@ struct Option {
   std::string_view meaning;  // one sentence, or part of one
   // As it is written in TOML; empty: not set. `broker` chooses among [[mqtt]] tables and is 0 for the rest.
   std::string (*value)(const Settings& settings, std::size_t broker);
+  bool reloadable = false;  // a running gateway takes a change over; else it needs a restart
 
   [[nodiscard]] std::string full_name() const { return std::string(table) + "." + std::string(name); }
   // "30s" to "24h", or the choices; empty where everything of the kind goes.

@@ -37,6 +37,11 @@ struct Delivery {
   Completion<Outcome> done;
 };
 
+struct Change {
+  DeviceChanges changes;
+  std::function<void(Result<void>)> done;
+};
+
 // What reaches the adapter's thread. Shared with every completion that is out, so that an answer that comes after the
 // adapter has gone falls into a mailbox that nobody reads.
 struct Inbox {
@@ -44,6 +49,7 @@ struct Inbox {
     TRUNKLINE_CHECK(event >= 0, "a descriptor for the adapter's thread");
     answers.set_wake([this] { wake(); });
     deliveries.set_wake([this] { wake(); });
+    changes.set_wake([this] { wake(); });
   }
   Inbox(const Inbox&) = delete;
   Inbox& operator=(const Inbox&) = delete;
@@ -62,6 +68,7 @@ struct Inbox {
   int event;
   Mailbox<Answer> answers;
   Mailbox<Delivery> deliveries;
+  Mailbox<Change> changes;
 };
 
 }  // namespace
@@ -80,7 +87,7 @@ class CoapAdapter::Impl {
     }
     auto map = coap::RequestMap::make(maps_);
     if (!map) return fail(map.error().in("coap"));
-    responder_.emplace(maps_, std::move(*map), settings_, clock_, metrics_);
+    responder_.emplace(std::exchange(maps_, {}), std::move(*map), settings_, clock_, metrics_);
     for (const bool secure : {false, true}) {
       const auto& listen = secure ? settings_.listen_dtls : settings_.listen;
       if (listen.empty()) continue;
@@ -112,6 +119,15 @@ class CoapAdapter::Impl {
     if (!running_) release_deliveries();  // stop may have looked before the push
   }
 
+  void change(DeviceChanges changes, std::function<void(Result<void>)> done) {
+    if (!running_) return done(fail(ErrorCode::unavailable, "the gateway is stopping"));
+    std::erase_if(changes.added, [](const DeviceMap& map) { return !map.coap; });
+    for (const auto& map : changes.added) {
+      if (auto good = check(map); !good) return done(std::move(good));
+    }
+    inbox_->changes.push({std::move(changes), std::move(done)});
+  }
+
   void stop(SteadyTime deadline) {
     running_ = false;
     if (thread_.joinable()) {
@@ -121,6 +137,9 @@ class CoapAdapter::Impl {
       thread_.join();
     }
     release_deliveries();
+    std::vector<Change> changes;
+    inbox_->changes.take(changes);
+    for (auto& change : changes) change.done(fail(ErrorCode::unavailable, "the gateway is stopping"));
   }
 
   AdapterStatus status() const {
@@ -191,6 +210,7 @@ class CoapAdapter::Impl {
     if (count > 0 && (wait[0].revents & POLLIN) != 0) inbox_->drain();
     inbox_->answers.take(answers_);
     for (const auto& answer : answers_) responder_->on_admission(answer.request, answer.admission);
+    take_changes();
     take_deliveries();
     for (const auto& server : servers_) server->serve(kDatagramsPerWake);
     count_peers();
@@ -205,6 +225,15 @@ class CoapAdapter::Impl {
     // Rounded up, so that we do not wake just before it is due.
     const auto left = std::chrono::ceil<Milliseconds>(until - clock_.steady()).count();
     return static_cast<int>(std::clamp<std::int64_t>(left, 0, 60'000));
+  }
+
+  void take_changes() {
+    std::vector<Change> changes;
+    inbox_->changes.take(changes);
+    for (auto& [what, done] : changes) {
+      auto changed = responder_->change(what);
+      done(changed ? std::move(changed) : fail(changed.error().in("coap")));
+    }
   }
 
   void take_deliveries() {
@@ -238,7 +267,7 @@ class CoapAdapter::Impl {
   const config::Coap settings_;
   const Clock& clock_;
   Metrics& metrics_;
-  std::vector<DeviceMap> maps_;
+  std::vector<DeviceMap> maps_;  // before start
   std::shared_ptr<Inbox> inbox_;
   std::optional<coap::Responder> responder_;
   std::vector<std::unique_ptr<coap::Server>> servers_;  // the plain one first
@@ -272,6 +301,10 @@ Result<void> CoapAdapter::start(Ingress& ingress) {
 
 void CoapAdapter::deliver(Command command, Completion<Outcome> done) {
   impl_->deliver(std::move(command), std::move(done));
+}
+
+void CoapAdapter::change(DeviceChanges changes, std::function<void(Result<void>)> done) {
+  impl_->change(std::move(changes), std::move(done));
 }
 
 void CoapAdapter::stop(SteadyTime deadline) {

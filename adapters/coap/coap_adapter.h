@@ -31,6 +31,7 @@ class CoapAdapter final : public Adapter {
   [[nodiscard]] std::string_view name() const override { return "coap"; }
   Result<void> start(Ingress& ingress) override;
   void deliver(Command command, Completion<Outcome> done) override;
+  void change(DeviceChanges changes, std::function<void(Result<void>)> done) override;
   void stop(SteadyTime deadline) override;
   [[nodiscard]] AdapterStatus status() const override;
 

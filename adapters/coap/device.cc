@@ -362,6 +362,7 @@ bool Device::reachable(SteadyTime now) const {
 }
 
 void Device::update_presence(SteadyTime now) {
+  if (retired_) return;
   // Silence for so long: whoever observed is gone, whether it said so or not.
   if (stale_at() <= now) {
     const auto lost = observers_.size();
@@ -423,6 +424,37 @@ void Device::answer_all() {
   while (!held_.empty()) {
     answer_first();
   }
+}
+
+void Device::follow(Device& before) {
+  const auto path = [](const DeviceMap& map, CommandKind kind) {
+    return kind == CommandKind::method    ? map.coap->method
+           : kind == CommandKind::desired ? map.coap->desired
+                                          : map.coap->command;
+  };
+  observe_ = before.observe_;
+  last_heard_ = before.last_heard_;
+  peer_ = before.peer_;
+  for (auto& observer : std::exchange(before.observers_, {})) {
+    const auto now = path(map_, observer.kind);
+    if (now && now == path(before.map_, observer.kind)) {
+      observers_.push_back(std::move(observer));
+    } else {
+      shared_.counters.observers.set(--shared_.observers);
+    }
+  }
+}
+
+void Device::retire(std::string_view why) {
+  retired_ = true;
+  if (std::exchange(pushing_, std::nullopt)) shared_.pusher->cancel(index_);
+  shared_.counters.observers.set(shared_.observers -= observers_.size());
+  observers_.clear();
+  answer_all();
+  lane_.release_all(why);
+  const bool was = std::exchange(presence_, Presence::away) == Presence::reachable;
+  shared_.status.with([&](auto& status) { status[index_].device.clear(); });
+  if (was && takes_anything()) shared_.ingress->presence(map_.id, Presence::away);
 }
 
 void Device::close() {

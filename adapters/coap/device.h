@@ -86,6 +86,11 @@ class Device {
   LogLimit& log() { return log_; }
 
   void start() { update_presence(shared_.clock.steady()); }
+  // Those who observe it go on with the same device under another map, as far as that has their path still.
+  void follow(Device& before);
+  // Nobody asks for it any more; its commands are released.
+  void retire(std::string_view why);
+  [[nodiscard]] bool retired() const { return retired_; }
   void heard(const Peer& peer);
   void deliver(Command command, Completion<Outcome> done);
 
@@ -153,6 +158,7 @@ class Device {
   std::optional<SteadyTime> last_heard_;
   std::optional<Peer> peer_;
   Presence presence_ = Presence::away;
+  bool retired_ = false;
   std::string shown_;  // what the views of the last response point to
   LogLimit log_;
 };

@@ -20,6 +20,7 @@ RequestMap::Decision refuse(Code code) {
 Result<RequestMap> RequestMap::make(const std::vector<DeviceMap>& maps) {
   RequestMap out;
   for (std::size_t i = 0; i < maps.size(); ++i) {
+    if (!maps[i].coap) continue;
     const auto& coap = *maps[i].coap;
     std::optional<Address> address;
     if (coap.address) {

@@ -27,8 +27,8 @@ class RequestMap {
     Role role = Role::telemetry;
   };
 
-  // `maps` all have coap; decisions name devices by their place in it. invalid: an address cannot be read, or two
-  // devices cannot be told apart.
+  // Decisions name devices by their place in `maps`; those without coap are nobody. invalid: an address cannot be read,
+  // or two devices cannot be told apart.
   static Result<RequestMap> make(const std::vector<DeviceMap>& maps);
 
   [[nodiscard]] Decision decide(const Request& request, const Speaker& speaker) const;

@@ -67,20 +67,84 @@ Responder::Responder(std::vector<DeviceMap> maps, RequestMap map, const config::
     : shared_{clock, settings, Counters(metrics)},
       map_(std::move(map)),
       pusher_([this](std::size_t device, Outcome outcome, bool heard) {
-        devices_[device].on_pushed(std::move(outcome), heard);
+        devices_[device]->on_pushed(std::move(outcome), heard);
       }),
       rate_(settings.peer_rate, std::size_t{2} * settings.max_sessions),
       bodies_({static_cast<std::size_t>(settings.max_body),
                std::max<std::size_t>(4 * 1024 * 1024, 4 * settings.max_body), 1024}) {
   shared_.pusher = &pusher_;
   shared_.exchanges = &exchanges_;
-  std::vector<AdapterDeviceStatus> status;
-  for (auto& device_map : maps) {
-    by_id_.emplace(device_map.id, devices_.size());
-    status.push_back({device_map.id.text(), Presence::away, {}, {}});
-    devices_.emplace_back(std::move(device_map), devices_.size(), shared_);
+  for (auto& device_map : maps) put(devices_.size(), std::move(device_map));
+}
+
+Device& Responder::put(std::size_t place, DeviceMap map) {
+  by_id_.insert_or_assign(map.id, place);
+  shared_.status.with([&](auto& status) {
+    if (status.size() <= place) status.resize(place + 1);
+    status[place] = {map.id.text(), Presence::away, {}, {}};
+  });
+  if (devices_.size() <= place) devices_.resize(place + 1);
+  devices_[place] = std::make_unique<Device>(std::move(map), place, shared_);
+  return *devices_[place];
+}
+
+void Responder::free_places() {
+  for (std::size_t i = 0; i < devices_.size(); ++i) {
+    const bool waits = std::any_of(outstanding_.begin(), outstanding_.end(),
+                                   [i](const auto& request) { return request.second.device == i; });
+    if (devices_[i] && devices_[i]->retired() && !waits) devices_[i].reset();
   }
-  shared_.status.with([&](auto& value) { value = std::move(status); });
+}
+
+Result<void> Responder::change(const DeviceChanges& changes) {
+  free_places();
+  // As it would be: who stays keeps its place, who has another map gets another place.
+  std::vector<DeviceMap> maps;
+  std::vector<bool> leaves(devices_.size());
+  for (const auto& id : changes.removed) {
+    if (const auto found = by_id_.find(id); found != by_id_.end()) leaves[found->second] = true;
+  }
+  for (const auto& map : changes.added) {
+    if (const auto found = by_id_.find(map.id); found != by_id_.end()) leaves[found->second] = true;
+  }
+  const DeviceMap nobody{*DeviceId::parse("nobody")};
+  std::vector<std::size_t> places;
+  std::vector<std::size_t> free;
+  for (std::size_t i = 0; i < devices_.size(); ++i) {
+    const bool stays = devices_[i] && !devices_[i]->retired() && !leaves[i];
+    maps.push_back(stays ? devices_[i]->map() : nobody);
+    if (!devices_[i]) free.push_back(i);
+  }
+  for (const auto& map : changes.added) {
+    if (free.empty()) {
+      free.push_back(maps.size());
+      maps.push_back(nobody);
+    }
+    places.push_back(free.back());
+    free.pop_back();
+    maps[places.back()] = map;
+  }
+  auto request_map = RequestMap::make(maps);
+  if (!request_map) return fail(request_map.error());
+
+  map_ = std::move(*request_map);
+  for (const auto& id : changes.removed) {
+    const auto found = by_id_.find(id);
+    if (found == by_id_.end()) continue;
+    devices_[found->second]->retire("its map was taken away");
+    by_id_.erase(found);
+  }
+  for (std::size_t i = 0; i < changes.added.size(); ++i) {
+    const auto found = by_id_.find(changes.added[i].id);
+    Device* before = found == by_id_.end() ? nullptr : devices_[found->second].get();
+    auto& device = put(places[i], changes.added[i]);
+    if (before != nullptr) {
+      device.follow(*before);
+      before->retire("its map was changed");
+    }
+    device.start();
+  }
+  return {};
 }
 
 void Responder::attach(Server& server, Ingress& ingress, Submit submit) {
@@ -88,7 +152,7 @@ void Responder::attach(Server& server, Ingress& ingress, Submit submit) {
   shared_.ingress = &ingress;
   submit_ = std::move(submit);
   pusher_.attach(server);
-  for (auto& device : devices_) device.start();
+  for (const auto& device : devices_) device->start();
 }
 
 // The key may have been changed or taken away, or the device disabled, since the handshake.
@@ -114,7 +178,7 @@ Response Responder::on_request(const Request& request, const Speaker& speaker, c
     shared_.counters.not_mapped.add();
     return code_only(*decision.refuse);
   }
-  auto& device = devices_[decision.device];
+  auto& device = *devices_[decision.device];
   if (const auto refused = check_key(device, speaker, session)) return code_only(*refused);
   device.heard(speaker.peer);
   switch (decision.role) {
@@ -243,13 +307,13 @@ void Responder::on_admission(std::uint64_t request, const Admission& admission) 
   if (found == outstanding_.end()) return;
   auto waiting = std::move(found->second);
   outstanding_.erase(found);
-  auto& device = devices_[waiting.device];
+  auto& device = *devices_[waiting.device];
   const auto reply = reply_to(admission);
   const bool piggyback = device.map().coap->piggyback;
   if (reply.code == Code::changed) {
     shared_.counters.acknowledged.add();
     exchanges_.answer(request, reply);
-    if (piggyback && !shared_.stopping) {
+    if (piggyback && !shared_.stopping && !device.retired()) {
       device.answer(std::move(waiting.question));
       return;
     }
@@ -285,7 +349,7 @@ void Responder::tell_refusal(Device& device, const std::string& reason) {
 
 std::optional<Secret> Responder::key_of(std::string_view identity) {
   const auto device = map_.device_of(identity);
-  auto key = device ? shared_.ingress->handshake_key(devices_[*device].map().id)
+  auto key = device ? shared_.ingress->handshake_key(devices_[*device]->map().id)
                     : Result<Secret>(fail(ErrorCode::not_found, "no device map has this coap.identity"));
   if (key && !key->empty()) return std::move(*key);
   shared_.counters.handshakes_refused.add();
@@ -300,7 +364,7 @@ std::optional<Secret> Responder::key_of(std::string_view identity) {
 
 bool Responder::knows_certificate(std::string_view name) {
   const auto device = map_.device_of(name);
-  const auto key = device ? shared_.ingress->handshake_key(devices_[*device].map().id)
+  const auto key = device ? shared_.ingress->handshake_key(devices_[*device]->map().id)
                           : Result<Secret>(fail(ErrorCode::denied, "no device map has this name as coap.identity"));
   // It needs no pre-shared key, but it must not be disabled.
   if (key || key.error().code != ErrorCode::denied) return true;
@@ -315,13 +379,15 @@ bool Responder::knows_certificate(std::string_view name) {
 
 void Responder::on_undelivered(coap_session_t* session, const Token& token) {
   pusher_.on_undelivered(session, token);
-  for (auto& device : devices_) {
-    if (device.on_undelivered(session, token)) return;
+  for (const auto& device : devices_) {
+    if (device && device->on_undelivered(session, token)) return;
   }
 }
 
 void Responder::on_closed(coap_session_t* session) {
-  for (auto& device : devices_) device.on_closed(session);
+  for (const auto& device : devices_) {
+    if (device) device->on_closed(session);
+  }
 }
 
 void Responder::on_answer(coap_session_t* session, const Token& token, const PushAnswer& answer) {
@@ -331,10 +397,10 @@ void Responder::on_answer(coap_session_t* session, const Token& token, const Pus
 void Responder::deliver(Command command, Completion<Outcome> done) {
   const auto found = by_id_.find(command.device);
   if (found == by_id_.end()) {
-    done(Outcome::rejected("amqp:not-found", "no such CoAP device"));
+    done(Outcome::released("the device's map has just been changed"));
     return;
   }
-  auto& device = devices_[found->second];
+  auto& device = *devices_[found->second];
   const auto& map = device.map();
   const bool mapped = command.kind == CommandKind::method    ? map.takes_methods()
                       : command.kind == CommandKind::desired ? map.takes_desired()
@@ -350,29 +416,35 @@ void Responder::tick(SteadyTime now) {
   pusher_.sweep();
   if (now < shared_.next_tick) return;
   shared_.next_tick = kNever;
-  for (auto& device : devices_) {
-    if (device.due() <= now) device.tick(now);
-    shared_.wake_at(device.due());
+  for (const auto& device : devices_) {
+    if (!device || device->retired()) continue;
+    if (device->due() <= now) device->tick(now);
+    shared_.wake_at(device->due());
   }
 }
 
 void Responder::stop_taking() {
   shared_.stopping = true;
-  for (auto& device : devices_) {
-    device.answer_all();
-    device.release_all("the gateway is stopping");
+  for (const auto& device : devices_) {
+    if (!device) continue;
+    device->answer_all();
+    device->release_all("the gateway is stopping");
   }
 }
 
 void Responder::close() {
   outstanding_.clear();
-  for (auto& device : devices_) device.close();
+  for (const auto& device : devices_) {
+    if (device) device->close();
+  }
   pusher_.close();
   shared_.counters.observers.set(shared_.observers = 0);
 }
 
 std::vector<AdapterDeviceStatus> Responder::status() const {
-  return shared_.status.with([](const auto& status) { return status; });
+  auto out = shared_.status.with([](const auto& status) { return status; });
+  std::erase_if(out, [](const auto& device) { return device.device.empty(); });
+  return out;
 }
 
 }  // namespace trunkline::coap

@@ -2,7 +2,6 @@
 #pragma once
 
 #include <cstdint>
-#include <deque>
 #include <functional>
 #include <memory>
 #include <optional>
@@ -33,6 +32,8 @@ class Responder final : public Server::Handler {
   // settings, clock and metrics outlive it.
   Responder(std::vector<DeviceMap> maps, RequestMap map, const config::Coap& settings, const Clock& clock,
             Metrics& metrics);
+  // Other maps, all with coap, while it runs. After an error nothing has changed.
+  Result<void> change(const DeviceChanges& changes);
   // `server` is the one whose sockets push.
   void attach(Server& server, Ingress& ingress, Submit submit);
 
@@ -72,10 +73,12 @@ class Responder final : public Server::Handler {
   Response take(Device& device, RequestMap::Decision decision, const Request& request, const Speaker& speaker,
                 coap_session_t* session, std::uint64_t exchange);
   void tell_refusal(Device& device, const std::string& reason);
+  Device& put(std::size_t place, DeviceMap map);
+  void free_places();
 
   Shared shared_;
   RequestMap map_;
-  std::deque<Device> devices_;
+  std::vector<std::unique_ptr<Device>> devices_;  // null: a free place
   std::unordered_map<DeviceId, std::size_t> by_id_;
   Pusher pusher_;
   Server* server_ = nullptr;

@@ -11,7 +11,6 @@ namespace trunkline::mqtt {
 namespace {
 
 constexpr std::chrono::seconds kLinePeriod{10};
-constexpr std::chrono::seconds kRefusalPeriod{60};
 constexpr std::size_t kMaxReplies = 10'000;
 
 Telemetry to_telemetry(const DeviceMap& device, const TopicMeaning& meaning, const Arrival& arrival) {
@@ -46,15 +45,12 @@ std::optional<bool> said(const MqttPresence& map, const std::string& payload) {
 
 }  // namespace
 
-Arrivals::Arrivals(Place place, const std::vector<DeviceMap>& devices, const TopicTable& topics, const Clock& clock,
-                   Metrics& metrics, EventQueue& events, DeviceNotes& notes, UnknownTopics& unknown, ArrivalGate& gate,
-                   Ingress& ingress)
+Arrivals::Arrivals(Place place, const Rosters& rosters, const Clock& clock, Metrics& metrics, EventQueue& events,
+                   UnknownTopics& unknown, ArrivalGate& gate, Ingress& ingress)
     : place_(std::move(place)),
-      devices_(devices),
-      topics_(topics),
+      rosters_(rosters),
       clock_(clock),
       events_(events),
-      notes_(notes),
       unknown_(unknown),
       gate_(gate),
       ingress_(ingress),
@@ -65,54 +61,61 @@ Arrivals::Arrivals(Place place, const std::vector<DeviceMap>& devices, const Top
       retained_dropped_(metrics.metric("mqtt_retained_dropped_total", "Retained messages that the map does not want")),
       replies_dropped_(metrics.metric("mqtt_replies_dropped_total", "Command replies dropped because too many waited")),
       reports_refused_(metrics.metric("mqtt_reports_refused_total", "Reports of a device's state that no twin takes")),
-      refusal_lines_(devices.size(), LogLimit(kRefusalPeriod)),
       unmapped_lines_(kLinePeriod),
       damaged_lines_(kLinePeriod) {}
 
 void Arrivals::take(const Arrival& arrival) noexcept {
   if (arrival.damaged && !pass_damaged(arrival)) return;
-  auto meaning = topics_.find(arrival.topic, arrival.payload);
+  auto held = rosters_.now.load();
+  auto meaning = held->topics.find(arrival.topic, arrival.payload);
+  if (!meaning) {
+    if (auto before = rosters_.before.load()) {
+      meaning = before->topics.find(arrival.topic, arrival.payload);
+      held = std::move(before);
+    }
+  }
   if (!meaning) {
     take_unknown(arrival);
     return;
   }
+  const auto& roster = *held;
   switch (meaning->role) {
     case TopicRole::ignored:
       return;
     case TopicRole::presence:
     case TopicRole::bridge:
-      take_presence(*meaning, arrival);
+      take_presence(roster, *meaning, arrival);
       return;
     case TopicRole::telemetry:
       // A retained message was said long ago and tells nothing about now.
-      if (!arrival.retained) note_heard(meaning->device);
-      take_telemetry(*meaning, arrival);
+      if (!arrival.retained) note_heard(roster, meaning->device);
+      take_telemetry(roster, *meaning, arrival);
       return;
     case TopicRole::reply:
     case TopicRole::method_reply:
-      take_reply(*meaning, arrival);
+      take_reply(roster, *meaning, arrival);
       return;
     case TopicRole::reported:
-      take_report(*meaning, arrival);
+      take_report(roster, *meaning, arrival);
       return;
   }
 }
 
-void Arrivals::take_reply(const TopicMeaning& meaning, const Arrival& arrival) {
+void Arrivals::take_reply(const Roster& roster, const TopicMeaning& meaning, const Arrival& arrival) {
   if (arrival.retained) return;
-  note_heard(meaning.device);
+  note_heard(roster, meaning.device);
   const auto to = meaning.role == TopicRole::method_reply ? CommandKind::method : CommandKind::message;
   ReplyCame reply{meaning.device, {arrival.correlation, arrival.payload, to}};
   if (!events_.push_bounded(std::move(reply), kMaxReplies)) replies_dropped_.add();
 }
 
 // A retained state counts for the twin, but it was said before whatever was asked since.
-void Arrivals::take_report(const TopicMeaning& meaning, const Arrival& arrival) {
-  const auto& device = devices_[meaning.device];
-  if (!arrival.retained) note_heard(meaning.device);
+void Arrivals::take_report(const Roster& roster, const TopicMeaning& meaning, const Arrival& arrival) {
+  const auto& device = roster.devices[meaning.device];
+  if (!arrival.retained) note_heard(roster, meaning.device);
   if (const auto taken = ingress_.report(device.id, arrival.payload); !taken) {
     reports_refused_.add();
-    if (const auto more = refusal_lines_[meaning.device].allow(clock_.steady())) {
+    if (const auto more = roster.notes[meaning.device]->refusal_lines.allow(clock_.steady())) {
       log::warning("report_refused", {{"adapter", place_.adapter},
                                       {"device", device.id.text()},
                                       {"reason", taken.error().message},
@@ -146,24 +149,24 @@ void Arrivals::take_unknown(const Arrival& arrival) {
   }
 }
 
-void Arrivals::take_presence(TopicMeaning& meaning, const Arrival& arrival) {
-  const auto& map = *devices_[meaning.device].mqtt;
+void Arrivals::take_presence(const Roster& roster, TopicMeaning& meaning, const Arrival& arrival) {
+  const auto& map = *roster.devices[meaning.device].mqtt;
   const bool bridge = meaning.role == TopicRole::bridge;
   PresenceSaid event{bridge ? std::move(meaning.behind) : std::vector<std::size_t>{meaning.device}, bridge,
                      said(bridge ? *map.bridge : *map.presence, arrival.payload)};
   if (!events_.push_bounded(std::move(event), kMaxReplies)) replies_dropped_.add();
 }
 
-void Arrivals::note_heard(std::size_t device) {
-  auto& note = notes_[device];
+void Arrivals::note_heard(const Roster& roster, std::size_t device) {
+  auto& note = *roster.notes[device];
   note.heard.store(clock_.steady().time_since_epoch().count(), std::memory_order_relaxed);
   note.heard_at.store(clock_.wall().time_since_epoch().count(), std::memory_order_relaxed);
   if (note.reachable.load(std::memory_order_relaxed)) return;
   if (!note.sign_of_life_sent.exchange(true)) events_.push(HeardAgain{device});
 }
 
-void Arrivals::take_telemetry(TopicMeaning& meaning, const Arrival& arrival) {
-  const auto& device = devices_[meaning.device];
+void Arrivals::take_telemetry(const Roster& roster, TopicMeaning& meaning, const Arrival& arrival) {
+  const auto& device = roster.devices[meaning.device];
   messages_.add();
   if (arrival.retained && device.mqtt->retained == Retained::drop) {
     retained_dropped_.add();
@@ -175,7 +178,7 @@ void Arrivals::take_telemetry(TopicMeaning& meaning, const Arrival& arrival) {
       return;
     case ArrivalGate::Verdict::Kind::refused:
       refused_.add();
-      if (const auto more = refusal_lines_[meaning.device].allow(clock_.steady())) {
+      if (const auto more = roster.notes[meaning.device]->refusal_lines.allow(clock_.steady())) {
         log::warning("message_refused", {{"adapter", place_.adapter},
                                          {"device", device.id.text()},
                                          {"reason", verdict.reason},

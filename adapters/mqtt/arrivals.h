@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <atomic>
 #include <cstdint>
-#include <vector>
 
 #include "adapters/mqtt/arrival_gate.h"
 #include "adapters/mqtt/events.h"
-#include "adapters/mqtt/topic_table.h"
+#include "adapters/mqtt/roster.h"
 #include "adapters/mqtt/unknown_topics.h"
 #include "gateway/base/log_limit.h"
 #include "gateway/base/metrics.h"
@@ -23,27 +23,24 @@ class Arrivals {
     std::string adapter;
     std::uint16_t broker_port = 0;
   };
-  Arrivals(Place place, const std::vector<DeviceMap>& devices, const TopicTable& topics, const Clock& clock,
-           Metrics& metrics, EventQueue& events, DeviceNotes& notes, UnknownTopics& unknown, ArrivalGate& gate,
-           Ingress& ingress);
+  Arrivals(Place place, const Rosters& rosters, const Clock& clock, Metrics& metrics, EventQueue& events,
+           UnknownTopics& unknown, ArrivalGate& gate, Ingress& ingress);
 
   void take(const Arrival& arrival) noexcept;
 
  private:
-  void note_heard(std::size_t device);
-  void take_telemetry(TopicMeaning& meaning, const Arrival& arrival);
-  void take_reply(const TopicMeaning& meaning, const Arrival& arrival);
-  void take_report(const TopicMeaning& meaning, const Arrival& arrival);
-  void take_presence(TopicMeaning& meaning, const Arrival& arrival);
+  void note_heard(const Roster& roster, std::size_t device);
+  void take_telemetry(const Roster& roster, TopicMeaning& meaning, const Arrival& arrival);
+  void take_reply(const Roster& roster, const TopicMeaning& meaning, const Arrival& arrival);
+  void take_report(const Roster& roster, const TopicMeaning& meaning, const Arrival& arrival);
+  void take_presence(const Roster& roster, TopicMeaning& meaning, const Arrival& arrival);
   void take_unknown(const Arrival& arrival);
   bool pass_damaged(const Arrival& arrival);
 
   Place place_;
-  const std::vector<DeviceMap>& devices_;
-  const TopicTable& topics_;
+  const Rosters& rosters_;
   const Clock& clock_;
   EventQueue& events_;
-  DeviceNotes& notes_;
   UnknownTopics& unknown_;
   ArrivalGate& gate_;
   Ingress& ingress_;
@@ -54,7 +51,6 @@ class Arrivals {
   Metric& retained_dropped_;
   Metric& replies_dropped_;
   Metric& reports_refused_;
-  std::vector<LogLimit> refusal_lines_;  // each device is named, however loud another one is
   LogLimit unmapped_lines_;
   LogLimit damaged_lines_;
 };

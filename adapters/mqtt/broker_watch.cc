@@ -39,18 +39,6 @@ Outcome refusal(unsigned reason, const std::string& why) {
   }
 }
 
-std::vector<CommandDone> done_when(const std::vector<DeviceMap>& devices) {
-  std::vector<CommandDone> out;
-  for (const auto& device : devices) out.push_back(device.command_done);
-  return out;
-}
-
-std::vector<bool> by_report(const std::vector<DeviceMap>& devices) {
-  std::vector<bool> out;
-  for (const auto& device : devices) out.push_back(device.mqtt->reported.has_value());
-  return out;
-}
-
 // Where a command of that kind goes.
 const std::optional<std::string>& topic_of(const MqttMap& map, CommandKind kind) {
   switch (kind) {
@@ -62,12 +50,6 @@ const std::optional<std::string>& topic_of(const MqttMap& map, CommandKind kind)
       break;
   }
   return map.command;
-}
-
-std::vector<std::optional<Milliseconds>> beats(const std::vector<DeviceMap>& devices) {
-  std::vector<std::optional<Milliseconds>> out;
-  for (const auto& device : devices) out.push_back(device.expect_every);
-  return out;
 }
 
 // The command's body in the frame that the device wants. Names that the command says come from the hub's side, which is
@@ -96,32 +78,39 @@ std::string wrapped(const DeviceMap& device, const Command& command) {
 
 }  // namespace
 
-BrokerWatch::BrokerWatch(std::string adapter, std::string broker, const std::vector<DeviceMap>& devices,
-                         const std::vector<Subscription>& topics, bool retained_come_again, bool commands_apart,
-                         const Clock& clock, Metrics& metrics, EventQueue& events, JobQueue& jobs, DeviceNotes& notes,
+BrokerWatch::BrokerWatch(std::string adapter, std::string broker, Rosters& rosters, bool retained_come_again,
+                         bool can_tell, const Clock& clock, Metrics& metrics, EventQueue& events, JobQueue& jobs,
                          ArrivalGate& gate, Ingress& ingress)
     : adapter_(std::move(adapter)),
       broker_(std::move(broker)),
-      devices_(devices),
-      topics_(topics),
+      rosters_(rosters),
+      roster_(rosters.now.load()),
       retained_come_again_(retained_come_again),
-      commands_apart_(commands_apart),
+      can_tell_(can_tell),
+      commands_apart_(can_tell && roster_->any_proved_by_puback()),
       clock_(clock),
       events_(events),
       jobs_(jobs),
-      notes_(notes),
       gate_(gate),
       ingress_(ingress),
       connections_(metrics.metric("mqtt_connections_total", "Connections to brokers that came to work")),
       replies_unmatched_(
           metrics.metric("mqtt_replies_unmatched_total", "Command replies that answer nothing waited for")),
-      desk_(done_when(devices), by_report(devices)),
-      presence_(beats(devices)),
+      desk_({}),
+      presence_({}),
       backoff_(kRetry, random_seed()),
       failure_lines_(kFailurePeriod),
       reply_lines_(kReplyPeriod),
       now_(clock.steady()),
-      retry_at_(now_) {}
+      retry_at_(now_) {
+  for (std::size_t i = 0; i < roster_->devices.size(); ++i) set_device(i);
+}
+
+void BrokerWatch::set_device(std::size_t place) {
+  const auto& device = roster_->devices[place];
+  desk_.set_device(place, device.command_done, device.mqtt && device.mqtt->reported);
+  presence_.set_device(place, device.mqtt.has_value(), device.expect_every);
+}
 
 void BrokerWatch::run() {
   std::vector<Event> events;
@@ -136,17 +125,25 @@ void BrokerWatch::run() {
     if (stop_by_ && (desk_.empty() || now_ >= *stop_by_)) break;
   }
   desk_.release_all("the gateway is stopping");
+  const auto stopping = fail(ErrorCode::unavailable, "the gateway is stopping");
+  finish_change(stopping);
+  if (next_roster_) next_roster_->done(stopping);
   presence_.set_broker(false);
   tick_presence();
   // What waits here unanswered says "abandoned" when it is dropped.
   events_.close(events);
+  for (auto& event : events) {
+    if (auto* came = std::get_if<RosterCame>(&event)) came->done(stopping);
+  }
   gate_.stop(*stop_by_);
   jobs_.push(Quit{});
   status_.with([](LinkStatus& status) { status = {false, "stopped"}; });
 }
 
 void BrokerWatch::on(CommandCame& event) {
-  if (!topic_of(*devices_[event.device].mqtt, event.command.kind)) {
+  if (!roster_->holds(event.device)) {
+    event.done(Outcome::released("the device's map has just been taken away"));
+  } else if (!topic_of(*roster_->devices[event.device].mqtt, event.command.kind)) {
     event.done(Outcome::rejected("amqp:not-implemented", "the device's map has no such topic"));
   } else if (stop_by_) {
     event.done(Outcome::released("the gateway is stopping"));
@@ -165,16 +162,19 @@ void BrokerWatch::on(const SessionUp& event) {
   if (event.epoch != epoch_ || link_ != Link::connecting) return;
   session_present_ = event.session_present;
   refused_topic_.clear();
-  answers_missing_ = topics_.size() + (commands_apart_ ? 1 : 0);
+  const auto& topics = roster_->topics.subscriptions();
+  answers_missing_ = topics.size() + (commands_apart_ ? 1 : 0);
   link_ = Link::subscribing;
   // Counted from when the call was made: it may have to wait for a message that is held.
   patience_ = kNever;
   // MQTT 3.1.1 sends every retained message again for a subscription that is repeated; the session has them all.
-  if (topics_.empty() || (retained_come_again_ && session_present_ && subscribed_)) {
+  if (topics.empty() || (retained_come_again_ && session_present_ && subscribed_)) {
     become_up();
-  } else {
-    jobs_.push(Subscribe{epoch_});
+    return;
   }
+  Subscribe all{epoch_, {}, {}, commands_apart_};
+  for (const auto& topic : topics) all.wanted.emplace_back(all.wanted.size(), topic);
+  jobs_.push(std::move(all));
 }
 
 void BrokerWatch::on(const SessionLost& event) {
@@ -186,23 +186,83 @@ void BrokerWatch::on(const SubscribeSent& event) {
 }
 
 void BrokerWatch::on(const SubscribeAnswered& event) {
-  if (event.epoch != epoch_ || link_ != Link::subscribing) return;
+  if (event.epoch != epoch_ || (link_ != Link::subscribing && !changed_)) return;
   if (event.reason >= kFirstFailure) {
-    refused_topic_ = topics_[event.place].filter;
-    log::error("subscription_refused", {{"adapter", adapter_}, {"topic", refused_topic_}, {"reason", event.reason}});
+    auto& refused = changed_ ? change_refused_ : refused_topic_;
+    refused = roster_->topics.subscriptions()[event.place].filter;
+    log::error("subscription_refused", {{"adapter", adapter_}, {"topic", refused}, {"reason", event.reason}});
   }
   answered();
 }
 
 void BrokerWatch::on(const CommandsReady& event) {
-  if (event.epoch == epoch_ && link_ == Link::subscribing) answered();
+  if (event.epoch == epoch_ && (link_ == Link::subscribing || changed_)) answered();
 }
 
 void BrokerWatch::answered() {
   if (answers_missing_ > 0) --answers_missing_;
   if (answers_missing_ > 0) return;
-  subscribed_ = refused_topic_.empty();
-  become_up();
+  if (!changed_) {
+    subscribed_ = refused_topic_.empty();
+    return become_up();
+  }
+  if (change_refused_.empty()) return finish_change({});
+  subscribed_ = false;
+  finish_change(
+      fail(ErrorCode::denied, "the broker refuses the subscription to " + std::exchange(change_refused_, {})));
+}
+
+// What is on its way in the broker's answers belongs to the roster that asked.
+void BrokerWatch::on(RosterCame& event) {
+  if (link_ == Link::subscribing || changed_) {
+    next_roster_ = std::move(event);
+  } else {
+    take_roster(std::move(event));
+  }
+}
+
+void BrokerWatch::take_roster(RosterCame event) {
+  const auto before = std::exchange(roster_, std::move(event.roster));
+  if (link_ == Link::up) rosters_.before.store(before);
+  rosters_.now.store(roster_);
+  for (std::size_t i = 0; i < roster_->devices.size(); ++i) {
+    const bool same = i < before->devices.size() && before->devices[i].written == roster_->devices[i].written &&
+                      before->holds(i) == roster_->holds(i) && roster_->devices[i].written != nullptr;
+    if (same) continue;
+    desk_.release_device(i, "the device's map was changed");
+    set_device(i);
+  }
+  const bool apart_before = commands_apart_;
+  commands_apart_ = can_tell_ && (commands_apart_ || roster_->any_proved_by_puback());
+  // While the broker is away everything is subscribed to when it comes back.
+  if (link_ != Link::up) {
+    subscribed_ = false;
+    return event.done({});
+  }
+  const auto& old = before->topics.subscriptions();
+  const auto& now = roster_->topics.subscriptions();
+  Subscribe job{epoch_, {}, {}, commands_apart_};
+  for (std::size_t i = 0; i < now.size(); ++i) {
+    if (std::find(old.begin(), old.end(), now[i]) == old.end()) job.wanted.emplace_back(i, now[i]);
+  }
+  for (const auto& one : old) {
+    const bool kept =
+        std::any_of(now.begin(), now.end(), [&](const auto& other) { return other.filter == one.filter; });
+    if (!kept) to_drop_.push_back(one.filter);
+  }
+  answers_missing_ = job.wanted.size() + (commands_apart_ && !apart_before ? 1 : 0);
+  changed_ = std::move(event.done);
+  if (answers_missing_ == 0) return finish_change({});
+  jobs_.push(std::move(job));
+}
+
+void BrokerWatch::finish_change(Result<void> result) {
+  rosters_.before.store(nullptr);
+  auto dropped = std::exchange(to_drop_, {});
+  if (result && link_ == Link::up && !dropped.empty()) {
+    jobs_.push(Subscribe{epoch_, {}, std::move(dropped), commands_apart_});
+  }
+  if (auto done = std::exchange(changed_, nullptr)) done(std::move(result));
 }
 
 void BrokerWatch::on(const PublishHanded& event) {
@@ -223,7 +283,7 @@ void BrokerWatch::on(const ReplyCame& event) {
   replies_unmatched_.add();
   if (const auto more = reply_lines_.allow(now_)) {
     log::warning("reply_unmatched", {{"adapter", adapter_},
-                                     {"device", devices_[event.device].id.text()},
+                                     {"device", roster_->devices[event.device].id.text()},
                                      {"late", verdict == ReplyVerdict::late},
                                      {"suppressed", *more}});
   }
@@ -244,7 +304,7 @@ void BrokerWatch::on(const PresenceSaid& event) {
 }
 
 void BrokerWatch::on(const HeardAgain& event) {
-  auto& note = notes_[event.device];
+  auto& note = *roster_->notes[event.device];
   note.sign_of_life_sent.store(false);
   presence_.heard(event.device, SteadyTime(SteadyTime::duration(note.heard.load(std::memory_order_relaxed))));
 }
@@ -254,6 +314,9 @@ void BrokerWatch::on(const StopAsked& event) {
 }
 
 SteadyTime BrokerWatch::tick() {
+  if (next_roster_ && link_ != Link::subscribing && !changed_) {
+    take_roster(*std::exchange(next_roster_, std::nullopt));
+  }
   tick_link();
   tick_presence();
   auto next = desk_.tick(now_);
@@ -282,27 +345,29 @@ void BrokerWatch::tick_link() {
 
 void BrokerWatch::tick_presence() {
   if (now_ >= presence_.deadline()) {
-    for (std::size_t i = 0; i < devices_.size(); ++i) {
-      const auto heard = notes_[i].heard.load(std::memory_order_relaxed);
+    for (std::size_t i = 0; i < roster_->devices.size(); ++i) {
+      const auto heard = roster_->notes[i]->heard.load(std::memory_order_relaxed);
       if (heard != 0) presence_.heard(i, SteadyTime(SteadyTime::duration(heard)));
     }
   }
   for (const auto& [device, presence] : presence_.tick(now_)) {
-    notes_[device].reachable.store(presence == Presence::reachable, std::memory_order_relaxed);
+    roster_->notes[device]->reachable.store(presence == Presence::reachable, std::memory_order_relaxed);
     if (presence == Presence::away) desk_.release_device(device, "the device is away");
-    ingress_.presence(devices_[device].id, presence);
+    ingress_.presence(roster_->devices[device].id, presence);
   }
 }
 
 void BrokerWatch::send_orders() {
   for (auto& order : desk_.take_orders()) {
     if (order.withdrawn->load(std::memory_order_acquire)) continue;
-    const auto& device = devices_[order.device];
+    const auto& device = roster_->devices[order.device];
+    if (!device.mqtt) continue;
     const bool puback_counts = order.command.kind == CommandKind::message
                                    ? device.command_done == CommandDone::acknowledged
                                    : order.command.kind == CommandKind::desired && !device.mqtt->reported;
     auto message = to_outgoing(order);
-    jobs_.push(Publish{epoch_, order.ticket, std::move(message), std::move(order.withdrawn), puback_counts});
+    jobs_.push(Publish{epoch_, order.ticket, std::move(message), std::move(order.withdrawn),
+                       puback_counts && commands_apart_});
   }
 }
 
@@ -313,6 +378,9 @@ void BrokerWatch::lose(const std::string& why) {
   jobs_.push(CloseSession{epoch_});
   const auto delay = backoff_.next();
   retry_at_ = now_ + delay;
+  // All of it is subscribed to with the next connection.
+  subscribed_ = subscribed_ && !changed_;
+  finish_change({});
   presence_.set_broker(false);
   desk_.release_all("the broker is away");
   if (const auto more = failure_lines_.allow(now_); more || worked) {
@@ -343,21 +411,21 @@ void BrokerWatch::become_up() {
 
 // What varies in a command's topic is an application property of the command.
 Result<std::string> BrokerWatch::topic_for(std::size_t device, const Command& command) const {
-  const auto pattern = TopicPattern::parse(*topic_of(*devices_[device].mqtt, command.kind));
+  const auto pattern = TopicPattern::parse(*topic_of(*roster_->devices[device].mqtt, command.kind));
   if (!pattern) return fail(pattern.error());
   if (command.kind != CommandKind::method) return pattern->fill(command.properties);
   return pattern->fill({{"name", command.name}, {"id", command.wire_id()}});
 }
 
 Outgoing BrokerWatch::to_outgoing(PublishOrder& order) const {
-  const auto& map = *devices_[order.device].mqtt;
+  const auto& map = *roster_->devices[order.device].mqtt;
   auto& command = order.command;
   Outgoing out;
   out.topic = topic_for(order.device, command).value_or(std::string());
   out.correlation = command.wire_id();
   const bool message = command.kind == CommandKind::message;
-  out.payload =
-      !message || map.command_payload.empty() ? std::move(command.body) : wrapped(devices_[order.device], command);
+  out.payload = !message || map.command_payload.empty() ? std::move(command.body)
+                                                        : wrapped(roster_->devices[order.device], command);
   out.content_type = std::move(command.content_type);
   if (command.kind != CommandKind::desired) {
     out.response_topic = (message ? map.command_reply : map.method_reply).value_or(std::string());

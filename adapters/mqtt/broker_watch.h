@@ -9,7 +9,7 @@
 #include "adapters/mqtt/command_desk.h"
 #include "adapters/mqtt/events.h"
 #include "adapters/mqtt/presence_watch.h"
-#include "adapters/mqtt/topic_table.h"
+#include "adapters/mqtt/roster.h"
 #include "gateway/base/backoff.h"
 #include "gateway/base/guarded.h"
 #include "gateway/base/log_limit.h"
@@ -29,10 +29,11 @@ struct LinkStatus {
 // Paho and never waits for whoever does, so deadlines hold while the mqtt thread is blocked.
 class BrokerWatch {
  public:
-  BrokerWatch(std::string adapter, std::string broker, const std::vector<DeviceMap>& devices,
-              const std::vector<Subscription>& topics, bool retained_come_again, bool commands_apart,
-              const Clock& clock, Metrics& metrics, EventQueue& events, JobQueue& jobs, DeviceNotes& notes,
-              ArrivalGate& gate, Ingress& ingress);
+  // `rosters` is what the arrivals read; the watch replaces it when another one comes. can_tell: a PUBACK's reason, so
+  // that commands which it is to prove go over a connection of their own.
+  BrokerWatch(std::string adapter, std::string broker, Rosters& rosters, bool retained_come_again, bool can_tell,
+              const Clock& clock, Metrics& metrics, EventQueue& events, JobQueue& jobs, ArrivalGate& gate,
+              Ingress& ingress);
 
   // Until StopAsked; it ends with the last job for the mqtt thread and no more calls into Ingress.
   void run();
@@ -58,6 +59,7 @@ class BrokerWatch {
   void on(const ReportCame& event);
   void on(const PresenceSaid& event);
   void on(const HeardAgain& event);
+  void on(RosterCame& event);
   void on(const StopAsked& event);
 
   SteadyTime tick();
@@ -67,19 +69,22 @@ class BrokerWatch {
   void lose(const std::string& why);
   void become_up();
   void answered();
+  void set_device(std::size_t place);
+  void take_roster(RosterCame event);
+  void finish_change(Result<void> result);
   [[nodiscard]] Result<std::string> topic_for(std::size_t device, const Command& command) const;
   [[nodiscard]] Outgoing to_outgoing(PublishOrder& order) const;
 
   const std::string adapter_;
   const std::string broker_;
-  const std::vector<DeviceMap>& devices_;
-  const std::vector<Subscription>& topics_;
+  Rosters& rosters_;
+  RosterPtr roster_;
   const bool retained_come_again_;
-  const bool commands_apart_;
+  const bool can_tell_;
+  bool commands_apart_;
   const Clock& clock_;
   EventQueue& events_;
   JobQueue& jobs_;
-  DeviceNotes& notes_;
   ArrivalGate& gate_;
   Ingress& ingress_;
   Metric& connections_;
@@ -101,6 +106,10 @@ class BrokerWatch {
   bool subscribed_ = false;  // all of them, once in this process
   std::size_t answers_missing_ = 0;
   std::string refused_topic_;
+  std::string change_refused_;
+  std::vector<std::string> to_drop_;           // filters, once the change holds
+  std::optional<RosterCame> next_roster_;      // waits for the answers to the subscriptions before it
+  std::function<void(Result<void>)> changed_;  // another roster's, whose subscriptions are not answered yet
   std::optional<SteadyTime> stop_by_;
 };
 

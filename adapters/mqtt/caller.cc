@@ -5,15 +5,9 @@
 
 namespace trunkline::mqtt {
 
-Caller::Caller(OptionsSource options, const std::vector<Subscription>& topics, bool commands_apart, JobQueue& jobs,
-               EventQueue& events, SessionEvents& session_events, const ArrivalGate& gate)
-    : options_(std::move(options)),
-      topics_(topics),
-      commands_apart_(commands_apart),
-      jobs_(jobs),
-      events_(events),
-      session_events_(session_events),
-      gate_(gate) {}
+Caller::Caller(OptionsSource options, JobQueue& jobs, EventQueue& events, SessionEvents& session_events,
+               const ArrivalGate& gate)
+    : options_(std::move(options)), jobs_(jobs), events_(events), session_events_(session_events), gate_(gate) {}
 
 void Caller::run() {
   std::vector<Job> jobs;
@@ -52,9 +46,15 @@ void Caller::carry_out(const OpenSession& job) {
 
 void Caller::carry_out(const Subscribe& job) {
   if (!is_open(job.epoch)) return;
-  if (commands_apart_ && !open_commands(job.epoch)) return;
-  for (std::size_t place = 0; place < topics_.size(); ++place) {
-    if (auto sent = session_->subscribe(place, topics_[place].filter, topics_[place].state); !sent) {
+  if (job.commands_apart && !commands_ && !open_commands(job.epoch)) return;
+  for (const auto& [place, topic] : job.wanted) {
+    if (auto sent = session_->subscribe(place, topic.filter, topic.state); !sent) {
+      session_events_.lost(job.epoch, sent.error().message);
+      return;
+    }
+  }
+  for (const auto& filter : job.dropped) {
+    if (auto sent = session_->unsubscribe(filter); !sent) {
       session_events_.lost(job.epoch, sent.error().message);
       return;
     }
@@ -75,7 +75,7 @@ bool Caller::open_commands(std::uint64_t epoch) {
 }
 
 void Caller::carry_out(const Publish& job) {
-  if (commands_apart_ && job.puback_counts) {
+  if (job.apart) {
     publish_apart(job);
     return;
   }

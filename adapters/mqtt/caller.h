@@ -20,9 +20,8 @@ class Caller {
  public:
   // `options` is asked anew for every connection, so that a changed password file counts.
   using OptionsSource = std::function<Result<SessionOptions>()>;
-  // `commands_apart`: commands that a PUBACK is to prove go over a connection that tells its reason.
-  Caller(OptionsSource options, const std::vector<Subscription>& topics, bool commands_apart, JobQueue& jobs,
-         EventQueue& events, SessionEvents& session_events, const ArrivalGate& gate);
+  Caller(OptionsSource options, JobQueue& jobs, EventQueue& events, SessionEvents& session_events,
+         const ArrivalGate& gate);
 
   // Until Quit; afterwards no callback of Paho runs or will run.
   void run();
@@ -39,8 +38,6 @@ class Caller {
   [[nodiscard]] bool is_open(std::uint64_t epoch) const { return session_ && epoch_ == epoch; }
 
   OptionsSource options_;
-  const std::vector<Subscription>& topics_;
-  const bool commands_apart_;
   JobQueue& jobs_;
   EventQueue& events_;
   SessionEvents& session_events_;

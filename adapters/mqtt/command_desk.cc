@@ -22,6 +22,13 @@ CommandDesk::CommandDesk(std::vector<CommandDone> done_when, std::vector<bool> b
   by_report_.resize(done_when_.size());
 }
 
+void CommandDesk::set_device(std::size_t device, CommandDone done_when, bool by_report) {
+  if (done_when_.size() <= device) done_when_.resize(device + 1);
+  by_report_.resize(done_when_.size());
+  done_when_[device] = done_when;
+  by_report_[device] = by_report;
+}
+
 // What says that the outstanding command of the device is done.
 CommandDone CommandDesk::done_by(std::size_t device) const {
   switch (lines_.at(device).outstanding->kind) {

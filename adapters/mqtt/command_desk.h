@@ -43,6 +43,9 @@ class CommandDesk {
   // broker acknowledged them.
   explicit CommandDesk(std::vector<CommandDone> done_when, std::vector<bool> by_report = {});
 
+  // A device that is new or has another map now; what it had is answered before (release_device).
+  void set_device(std::size_t device, CommandDone done_when, bool by_report);
+
   // Takes a command; released at once when the device's line is full.
   void deliver(std::size_t device, Command command, Completion<Outcome> done);
 

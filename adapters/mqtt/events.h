@@ -3,7 +3,7 @@
 
 #include <atomic>
 #include <cstdint>
-#include <deque>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -12,6 +12,7 @@
 
 #include "adapters/mqtt/paho_session.h"
 #include "adapters/mqtt/reply_match.h"
+#include "adapters/mqtt/roster.h"
 #include "adapters/mqtt/wait_queue.h"
 #include "gateway/base/completion.h"
 #include "gateway/core/command.h"
@@ -72,12 +73,16 @@ struct PresenceSaid {
 struct HeardAgain {
   std::size_t device = 0;
 };
+struct RosterCame {
+  RosterPtr roster;
+  std::function<void(Result<void>)> done;
+};
 struct StopAsked {
   SteadyTime deadline;
 };
-using Event =
-    std::variant<CommandCame, SessionUp, SessionLost, SubscribeSent, SubscribeAnswered, CommandsReady, PublishHanded,
-                 PublishAnswered, PublishFailed, ReplyCame, ReportCame, PresenceSaid, HeardAgain, StopAsked>;
+using Event = std::variant<CommandCame, SessionUp, SessionLost, SubscribeSent, SubscribeAnswered, CommandsReady,
+                           PublishHanded, PublishAnswered, PublishFailed, ReplyCame, ReportCame, PresenceSaid,
+                           HeardAgain, RosterCame, StopAsked>;
 using EventQueue = WaitQueue<Event>;
 
 // What the mqtt thread is asked to do with Paho.
@@ -86,13 +91,16 @@ struct OpenSession {
 };
 struct Subscribe {
   std::uint64_t epoch = 0;
+  std::vector<std::pair<std::size_t, Subscription>> wanted;  // with their places, by which they are answered
+  std::vector<std::string> dropped{};                        // filters
+  bool commands_apart = false;  // commands that a PUBACK is to prove go over a connection that tells its reason
 };
 struct Publish {
   std::uint64_t epoch = 0;
   std::uint64_t ticket = 0;
   Outgoing message;
   std::shared_ptr<std::atomic<bool>> withdrawn;
-  bool puback_counts = false;  // so its reason must be known
+  bool apart = false;  // over the connection that tells the PUBACK's reason
 };
 struct CloseSession {
   std::uint64_t epoch = 0;
@@ -100,14 +108,5 @@ struct CloseSession {
 struct Quit {};
 using Job = std::variant<OpenSession, Subscribe, Publish, CloseSession, Quit>;
 using JobQueue = WaitQueue<Job>;
-
-// What several threads note and read of each device.
-struct DeviceNote {
-  std::atomic<SteadyTime::rep> heard{0};       // steady time since its epoch; 0: never
-  std::atomic<WallTime::rep> heard_at{0};      // the same in wall time
-  std::atomic<bool> reachable{false};          // as last reported
-  std::atomic<bool> sign_of_life_sent{false};  // a HeardAgain is on its way
-};
-using DeviceNotes = std::deque<DeviceNote>;
 
 }  // namespace trunkline::mqtt

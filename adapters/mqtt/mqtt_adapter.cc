@@ -3,14 +3,14 @@
 
 #include <pthread.h>
 
-#include <algorithm>
+#include <atomic>
 #include <cstdlib>
 #include <thread>
-#include <unordered_map>
 
 #include "adapters/mqtt/arrivals.h"
 #include "adapters/mqtt/broker_watch.h"
 #include "adapters/mqtt/caller.h"
+#include "adapters/mqtt/roster.h"
 #include "adapters/mqtt/session_options.h"
 #include "gateway/base/log.h"
 
@@ -18,21 +18,6 @@ namespace trunkline {
 
 namespace mqtt {
 namespace {
-
-std::vector<DeviceMap> of_broker(const std::vector<DeviceMap>& devices, const std::string& broker) {
-  std::vector<DeviceMap> out;
-  for (const auto& device : devices) {
-    if (device.mqtt && device.mqtt->broker == broker) out.push_back(device);
-  }
-  return out;
-}
-
-bool any_proved_by_puback(const std::vector<DeviceMap>& devices) {
-  return std::any_of(devices.begin(), devices.end(), [](const DeviceMap& device) {
-    const auto& mqtt = *device.mqtt;
-    return (mqtt.command && device.command_done == CommandDone::acknowledged) || (mqtt.desired && !mqtt.reported);
-  });
-}
 
 // What TLS does not check of this broker, as its settings name it; nothing if all is checked.
 std::string unchecked(const config::Mqtt& settings) {
@@ -63,50 +48,49 @@ class MqttAdapter::Runtime final : public mqtt::SessionEvents {
   Runtime(std::string name, config::Mqtt settings, std::vector<DeviceMap> devices, const Clock& clock, Metrics& metrics)
       : name_(std::move(name)),
         settings_(std::move(settings)),
-        devices_(std::move(devices)),
+        maps_(std::move(devices)),
+        rosters_(std::make_shared<const mqtt::Roster>()),
         clock_(clock),
-        metrics_(metrics),
-        notes_(devices_.size()) {
-    for (std::size_t i = 0; i < devices_.size(); ++i) index_.emplace(devices_[i].id, i);
-  }
+        metrics_(metrics) {}
 
   Result<void> start(Ingress& ingress) {
-    auto topics = mqtt::TopicTable::make(devices_);
-    if (!topics) return fail(topics.error());
-    topics_ = std::move(*topics);
-    for (const auto& device : devices_) {
-      if (device.mqtt->command && device.command_done == CommandDone::replied && !device.mqtt->command_reply) {
-        return fail(
-            ErrorCode::invalid,
-            "device " + device.id.text() + ": a command is done when the device replied, but no reply topic is mapped");
-      }
-    }
+    auto roster = mqtt::Roster::make(settings_.name, std::exchange(maps_, {}));
+    if (!roster) return fail(roster.error());
+    rosters_.now = std::move(*roster);
     if (auto options = mqtt::session_options(settings_); !options) return fail(options.error());
 
     if (const auto off = mqtt::unchecked(settings_); !off.empty()) {
       log::warning("broker_unverified", {{"adapter", name_}, {"peer", settings_.broker.text()}, {"off", off}});
     }
-    const bool commands_apart = settings_.version == "5" && mqtt::any_proved_by_puback(devices_);
-    arrivals_.emplace(mqtt::Arrivals::Place{name_, settings_.broker.port}, devices_, topics_, clock_, metrics_, events_,
-                      notes_, unknown_, gate_, ingress);
-    watch_.emplace(name_, settings_.broker.text(), devices_, topics_.subscriptions(), settings_.version == "3.1.1",
-                   commands_apart, clock_, metrics_, events_, jobs_, notes_, gate_, ingress);
-    caller_.emplace([this] { return mqtt::session_options(settings_); }, topics_.subscriptions(), commands_apart, jobs_,
-                    events_, *this, gate_);
+    arrivals_.emplace(mqtt::Arrivals::Place{name_, settings_.broker.port}, rosters_, clock_, metrics_, events_,
+                      unknown_, gate_, ingress);
+    watch_.emplace(name_, settings_.broker.text(), rosters_, settings_.version == "3.1.1", settings_.version == "5",
+                   clock_, metrics_, events_, jobs_, gate_, ingress);
+    caller_.emplace([this] { return mqtt::session_options(settings_); }, jobs_, events_, *this, gate_);
     caller_thread_ = mqtt::named_thread("mqtt", [this] { caller_->run(); });
     watch_thread_ = mqtt::named_thread("mqtt-watch", [this] { watch_->run(); });
     return {};
   }
 
   void deliver(Command command, Completion<Outcome> done) {
-    const auto found = index_.find(command.device);
-    if (found == index_.end()) {
-      done(Outcome::rejected("amqp:not-found", "no such device behind " + name_));
+    const auto roster = rosters_.now.load();
+    const auto found = roster->places.find(command.device);
+    if (found == roster->places.end()) {
+      done(Outcome::released("the device's map has just been changed"));
       return;
     }
     mqtt::Event event = mqtt::CommandCame{found->second, std::move(command), std::move(done)};
     if (!events_.push(std::move(event))) {
       std::get<mqtt::CommandCame>(event).done(Outcome::released("the gateway is stopping"));
+    }
+  }
+
+  void change(const DeviceChanges& changes, std::function<void(Result<void>)> done) {
+    auto roster = rosters_.now.load()->with(settings_.name, changes);
+    if (!roster) return done(fail(roster.error().in(name_)));
+    mqtt::Event event = mqtt::RosterCame{std::move(*roster), std::move(done)};
+    if (!events_.push(std::move(event))) {
+      std::get<mqtt::RosterCame>(event).done(fail(ErrorCode::unavailable, "the gateway is stopping"));
     }
   }
 
@@ -127,12 +111,15 @@ class MqttAdapter::Runtime final : public mqtt::SessionEvents {
       out.detail += "; INSECURE: " + off + " is off, anybody could pose as this broker";
     }
     out.unknown_topics = unknown_.sample();
-    for (std::size_t i = 0; i < devices_.size(); ++i) {
+    const auto roster = rosters_.now.load();
+    for (std::size_t i = 0; i < roster->devices.size(); ++i) {
+      if (!roster->holds(i)) continue;
+      const auto& note = *roster->notes[i];
       AdapterDeviceStatus device;
-      device.device = devices_[i].id.text();
-      device.presence = notes_[i].reachable.load(std::memory_order_relaxed) ? Presence::reachable : Presence::away;
-      device.peer = devices_[i].mqtt->telemetry;
-      const auto heard = notes_[i].heard_at.load(std::memory_order_relaxed);
+      device.device = roster->devices[i].id.text();
+      device.presence = note.reachable.load(std::memory_order_relaxed) ? Presence::reachable : Presence::away;
+      device.peer = roster->devices[i].mqtt->telemetry;
+      const auto heard = note.heard_at.load(std::memory_order_relaxed);
       if (heard != 0) device.last_heard = WallTime(WallTime::duration(heard));
       out.devices.push_back(std::move(device));
     }
@@ -158,14 +145,12 @@ class MqttAdapter::Runtime final : public mqtt::SessionEvents {
 
   const std::string name_;
   const config::Mqtt settings_;
-  const std::vector<DeviceMap> devices_;
+  std::vector<DeviceMap> maps_;  // before start
+  mqtt::Rosters rosters_;
   const Clock& clock_;
   Metrics& metrics_;
-  std::unordered_map<DeviceId, std::size_t> index_;
-  mqtt::TopicTable topics_;
   mqtt::EventQueue events_;
   mqtt::JobQueue jobs_;
-  mqtt::DeviceNotes notes_;
   mqtt::UnknownTopics unknown_;
   mqtt::ArrivalGate gate_;
   std::optional<mqtt::Arrivals> arrivals_;
@@ -181,8 +166,7 @@ MqttAdapter::MqttAdapter(config::Mqtt settings, const std::vector<DeviceMap>& de
   // Paho would send even a plain broker connection through these, and has no switch against it.
   ::unsetenv("http_proxy");
   ::unsetenv("https_proxy");
-  auto own = mqtt::of_broker(devices, settings.name);
-  runtime_ = std::make_unique<Runtime>(name_, std::move(settings), std::move(own), clock, metrics);
+  runtime_ = std::make_unique<Runtime>(name_, std::move(settings), devices, clock, metrics);
 }
 
 MqttAdapter::~MqttAdapter() {
@@ -196,6 +180,10 @@ Result<void> MqttAdapter::start(Ingress& ingress) {
 
 void MqttAdapter::deliver(Command command, Completion<Outcome> done) {
   runtime_->deliver(std::move(command), std::move(done));
+}
+
+void MqttAdapter::change(DeviceChanges changes, std::function<void(Result<void>)> done) {
+  runtime_->change(changes, std::move(done));
 }
 
 void MqttAdapter::stop(SteadyTime deadline) {

@@ -27,6 +27,7 @@ class MqttAdapter final : public Adapter {
   [[nodiscard]] std::string_view name() const override { return name_; }
   Result<void> start(Ingress& ingress) override;
   void deliver(Command command, Completion<Outcome> done) override;
+  void change(DeviceChanges changes, std::function<void(Result<void>)> done) override;
   void stop(SteadyTime deadline) override;
   [[nodiscard]] AdapterStatus status() const override;
 

@@ -198,6 +198,8 @@ class PahoSession::Client {
     client_.subscribe(topic, kAtLeastOnce, to_context(place), on_subscribe_, options);
   }
 
+  void unsubscribe(const std::string& topic) { client_.unsubscribe(topic); }
+
   void publish(std::uint64_t ticket, const Outgoing& message) {
     client_.publish(::mqtt::message::create(message.topic, message.payload, kAtLeastOnce, false,
                                             v311_ ? ::mqtt::properties() : to_properties(message)),
@@ -271,6 +273,10 @@ PahoSession::~PahoSession() = default;
 
 Result<void> PahoSession::subscribe(std::size_t place, const std::string& topic, bool retained_again) {
   return guarded_call("subscribe", [&] { client_->subscribe(place, topic, retained_again); });
+}
+
+Result<void> PahoSession::unsubscribe(const std::string& topic) {
+  return guarded_call("unsubscribe", [&] { client_->unsubscribe(topic); });
 }
 
 Result<void> PahoSession::publish(std::uint64_t ticket, const Outgoing& message) {

@@ -76,6 +76,9 @@ class PahoSession {
   // QoS 1, answered by `subscribed` with this place. `retained_again`: also when the subscription stands already.
   Result<void> subscribe(std::size_t place, const std::string& topic, bool retained_again);
 
+  // What the broker says to it changes nothing for us: a message that nobody maps is acknowledged and counted.
+  Result<void> unsubscribe(const std::string& topic);
+
   // QoS 1, not retained, answered by `published` or `publish_failed`, unless the connection is lost before.
   Result<void> publish(std::uint64_t ticket, const Outgoing& message);
 

@@ -14,6 +14,13 @@ PresenceWatch::PresenceWatch(std::vector<std::optional<Milliseconds>> expect_eve
   for (const auto& beat : expect_every) devices_.push_back({beat, std::nullopt});
 }
 
+void PresenceWatch::set_device(std::size_t device, bool mapped, std::optional<Milliseconds> expect_every) {
+  if (devices_.size() <= device) devices_.resize(device + 1);
+  devices_[device].unmapped = !mapped;
+  devices_[device].expect_every = expect_every;
+  touched_.push_back(device);
+}
+
 void PresenceWatch::set_broker(bool connected) {
   if (connected_ == connected) return;
   connected_ = connected;
@@ -59,7 +66,7 @@ std::vector<PresenceWatch::Change> PresenceWatch::tick(SteadyTime now) {
 }
 
 Presence PresenceWatch::judge(const Device& device, SteadyTime now) const {
-  if (!connected_) return Presence::away;
+  if (!connected_ || device.unmapped) return Presence::away;
   if (device.gone || device.bridge_gone) return Presence::away;
   if (!device.expect_every) return Presence::reachable;
   const bool lately = device.heard && now < *device.heard + kMissedBeats * *device.expect_every;

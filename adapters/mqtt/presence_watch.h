@@ -22,6 +22,9 @@ class PresenceWatch {
 
   explicit PresenceWatch(std::vector<std::optional<Milliseconds>> expect_every);
 
+  // A device that is new or has another beat now; one that is not mapped is away.
+  void set_device(std::size_t device, bool mapped, std::optional<Milliseconds> expect_every);
+
   void set_broker(bool connected);
   // Nothing: it is not known any more.
   void said(std::size_t device, std::optional<bool> online);
@@ -41,6 +44,7 @@ class PresenceWatch {
     std::optional<Milliseconds> expect_every;
     std::optional<SteadyTime> heard;
     Presence presence = Presence::away;
+    bool unmapped = false;
     bool gone = false;         // says its will
     bool bridge_gone = false;  // says the will of its bridge
   };

@@ -37,9 +37,11 @@ std::optional<std::string> key_in(std::string_view payload, const std::string& p
 Result<TopicTable> TopicTable::make(const std::vector<DeviceMap>& devices) {
   TopicTable table;
   for (std::size_t i = 0; i < devices.size(); ++i) {
+    if (!devices[i].mqtt) continue;
     if (auto added = table.add_device(devices[i], i); !added) return fail(added.error());
   }
   for (std::size_t i = 0; i < devices.size(); ++i) {
+    if (!devices[i].mqtt) continue;
     const auto& map = *devices[i].mqtt;
     for (const auto* topic : {&map.command, &map.method, &map.desired}) {
       if (!*topic) continue;
@@ -132,6 +134,7 @@ void TopicTable::subscribe(const std::vector<DeviceMap>& devices) {
   };
   const auto filter_of = [](const std::string& topic) { return TopicPattern::parse(topic).value().filter(); };
   for (const auto& device : devices) {
+    if (!device.mqtt) continue;
     const auto& map = *device.mqtt;
     if (!map.filters.empty()) {
       for (const auto& filter : map.filters) want(filter, false);
@@ -144,6 +147,7 @@ void TopicTable::subscribe(const std::vector<DeviceMap>& devices) {
     }
   }
   for (const auto& device : devices) {
+    if (!device.mqtt) continue;
     const auto& map = *device.mqtt;
     for (const auto& filter : map.state_filters) want(filter, true);
     if (!map.filters.empty()) continue;

@@ -42,8 +42,8 @@ struct Subscription {
 // thread may read it.
 class TopicTable {
  public:
-  // invalid: a topic that MQTT does not allow, one that two devices or two roles share, or a command topic that we
-  // would hear ourselves on (a loop). The message names device and topic.
+  // Those without `mqtt` have no topics. invalid: a topic that MQTT does not allow, one that two devices or two roles
+  // share, or a command topic that we would hear ourselves on (a loop). The message names device and topic.
   static Result<TopicTable> make(const std::vector<DeviceMap>& devices);
 
   // Nothing when no device speaks there. The payload is looked at only for devices that share a topic.

@@ -270,6 +270,14 @@ void Device::on_timer() {
   arm();
 }
 
+void Device::retire(std::string_view why) {
+  if (lane_) lane_->on_disconnected(why);
+  lane_.reset();
+  port_ = nullptr;
+  if (presence_ == Presence::reachable) reachable(Presence::away);
+  loop_.status.with([&](auto& status) { status[index_].device.clear(); });
+}
+
 void Device::stop_taking() {
   timer_.cancel();
   if (lane_) lane_->on_disconnected("the gateway is stopping");

@@ -28,6 +28,8 @@ class Device {
   static Result<std::unique_ptr<Device>> make(Loop& loop, const DeviceMap& map, std::size_t index);
 
   [[nodiscard]] const DeviceId& id() const { return map_.id; }
+  [[nodiscard]] std::size_t index() const { return index_; }
+  [[nodiscard]] const DeviceMap& whole_map() const { return map_; }
   [[nodiscard]] const TcpMap& map() const { return *map_.tcp; }
   [[nodiscard]] CommandLane* lane() { return lane_ ? &*lane_ : nullptr; }
   [[nodiscard]] bool wants_lines() const { return queue_.wants_lines(); }
@@ -49,6 +51,10 @@ class Device {
   void reachable(Presence presence);
   // Frames were damaged on the connection that it is on.
   void note_faults(const FrameCounts& grown);
+
+  // It has another map or none: nobody finds it any more, but what it has read is still brought to safety and answered.
+  void retire(std::string_view why);
+  [[nodiscard]] bool finished() const { return queue_.empty(); }
 
   // Looks when its timer has something to do.
   void arm();

@@ -54,20 +54,15 @@ Result<void> Port::prepare() {
     registration_ = Framing{.max_length = identify.bytes, .kind = FramingKind::fixed, .size = identify.bytes};
   }
   for (auto* device : devices_) {
-    const auto& is = device->map().is.empty() ? device->id().text() : device->map().is;
-    if (identify.by == By::address) {
-      if (auto added = networks_.add(is); !added) return fail(added.error().in("tcp.identify.is"));
-    } else if (!by_key_.emplace(is, device).second) {
-      return fail(ErrorCode::invalid, "tcp.is: two devices are '" + is + "'");
-    }
+    if (auto entered = enter(*device); !entered) return entered;
   }
   for (const auto& one : map_.line.allow) {
     if (auto added = allowed_.add(one); !added) return fail(added.error().in("tcp.allow"));
   }
   if (!map_.line.tls) return {};
-  const auto& who = devices_.front()->id();
+  const auto who = devices_.front()->id();
   // Listening, only those of this listener: another device's key is no way in here.
-  auto context = tls_context(map_, who.text(), [this, &who](std::string_view identity) -> Result<Secret> {
+  auto context = tls_context(map_, who.text(), [this, who](std::string_view identity) -> Result<Secret> {
     if (!map_.connect.empty()) return loop_.ingress->handshake_key(who);
     const auto* device = find(identity);
     if (device == nullptr) return fail(ErrorCode::not_found, "nobody of this listener");
@@ -76,6 +71,38 @@ Result<void> Port::prepare() {
   if (!context) return fail(context.error());
   tls_ = std::move(*context);
   return {};
+}
+
+// Who is told apart by its address has the place in networks_ that it has in devices_.
+Result<void> Port::enter(Device& device) {
+  const auto& is = device.map().is.empty() ? device.id().text() : device.map().is;
+  if (map_.line.identify.by == By::address) {
+    if (auto added = networks_.add(is); !added) return fail(added.error().in("tcp.identify.is"));
+  } else if (!by_key_.emplace(is, &device).second) {
+    return fail(ErrorCode::invalid, "tcp.is: two devices are '" + is + "'");
+  }
+  return {};
+}
+
+Result<void> Port::add(Device& device) {
+  if (auto entered = enter(device); !entered) return fail(entered.error().in(device.id().text()));
+  devices_.push_back(&device);
+  device.join(*this);
+  if (map_.connect.empty()) return {};
+  if (map_.line.release.count() > 0) device.reachable(Presence::reachable);
+  if (map_.line.identify.by == By::frame && !lines_.empty()) lines_.begin()->second.line->welcome({&device});
+  look();
+  return {};
+}
+
+void Port::remove(Device& device, std::string_view why) {
+  std::erase(devices_, &device);
+  std::erase_if(by_key_, [&](const auto& entry) { return entry.second == &device; });
+  networks_ = {};
+  if (map_.line.identify.by == By::address) {
+    for (auto* left : devices_) static_cast<void>(enter(*left));  // they were taken before
+  }
+  if (const auto line = device.line()) line->lose(device, why);
 }
 
 Result<void> Port::open() {
@@ -158,7 +185,7 @@ bool Port::may_enter(const ip::tcp::socket& socket, std::shared_ptr<Seat>& seat)
 }
 
 void Port::accept(ip::tcp::socket socket) {
-  if (loop_.stopping) return;
+  if (loop_.stopping || closed_) return;
   std::shared_ptr<Seat> seat;
   if (!may_enter(socket, seat)) {
     loop_.counters.turned_away.add();
@@ -201,7 +228,7 @@ std::optional<Device*> Port::speaker(const net::Stream& stream) const {
 }
 
 void Port::begin(std::unique_ptr<net::Stream> stream, std::shared_ptr<Seat> seat) {
-  if (loop_.stopping) return;
+  if (loop_.stopping || closed_) return;
   const auto device = speaker(*stream);
   const auto line = std::make_shared<Line>(loop_, *this, std::move(stream));
   if (!device) {
@@ -218,7 +245,7 @@ void Port::begin(std::unique_ptr<net::Stream> stream, std::shared_ptr<Seat> seat
 void Port::on_closed(Line& line, std::string_view why) {
   const bool heard = line.heard();
   lines_.erase(line.number());
-  if (map_.connect.empty() || loop_.stopping) return;
+  if (map_.connect.empty() || loop_.stopping || closed_) return;
   // A server that takes a connection and closes it at once is busy with somebody else.
   if (heard) backoff_.reset();
   if (map_.line.release.count() > 0 && heard) {
@@ -242,7 +269,7 @@ void Port::dial() {
 
 void Port::on_dialled(Result<std::unique_ptr<net::Stream>> stream) {
   const auto attempt = std::move(attempt_);
-  if (loop_.stopping) return;
+  if (loop_.stopping || closed_) return;
   if (stream) {
     last_busy_ = loop_.clock.steady();
     begin(std::move(*stream), {});
@@ -281,7 +308,7 @@ void Port::wake() {
 
 // Dials when it is time to, and lets go of a connection that has had nothing to do.
 void Port::look() {
-  if (loop_.stopping || map_.connect.empty() || attempt_) return;
+  if (loop_.stopping || closed_ || map_.connect.empty() || attempt_ || devices_.empty()) return;
   const auto now = loop_.clock.steady();
   const bool on_demand = map_.line.release.count() > 0;
   if (!lines_.empty()) {
@@ -344,6 +371,7 @@ bool Port::writing() const {
 }
 
 void Port::close() {
+  closed_ = true;
   stop_taking();
   for (const auto& [number, met] : std::exchange(lines_, {})) met.line->close("the gateway is stopping");
 }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <algorithm>
 #include <boost/asio/steady_timer.hpp>
 #include <map>
 #include <memory>
@@ -33,6 +34,14 @@ class Port {
   [[nodiscard]] Device* find(std::string_view key) const;
   [[nodiscard]] std::string acknowledgement(std::string_view sequence) const;
 
+  // While it is open. Of the devices that share it the others notice nothing.
+  Result<void> add(Device& device);
+  void remove(Device& device, std::string_view why);
+  [[nodiscard]] bool has(const Device& device) const {
+    return std::find(devices_.begin(), devices_.end(), &device) != devices_.end();
+  }
+  [[nodiscard]] bool deserted() const { return devices_.empty(); }
+
   // A device that is not connected has something to send.
   void wake();
   void on_closed(Line& line, std::string_view why);
@@ -46,6 +55,7 @@ class Port {
  private:
   Port(Loop& loop, std::vector<Device*> devices);
   Result<void> prepare();
+  Result<void> enter(Device& device);
 
   using Seats = std::map<std::string, unsigned>;  // connections of each address, where that is limited
   class Seat;
@@ -66,8 +76,9 @@ class Port {
   [[nodiscard]] net::TcpOptions tcp_options() const;
 
   Loop& loop_;
-  const std::vector<Device*> devices_;
+  std::vector<Device*> devices_;
   const TcpMap map_;
+  bool closed_ = false;
   std::optional<Template> ack_;
   std::optional<Framing> registration_;
   std::unordered_map<std::string, Device*> by_key_;

@@ -26,6 +26,7 @@ class TcpAdapter final : public Adapter {
   [[nodiscard]] std::string_view name() const override { return "tcp"; }
   Result<void> start(Ingress& ingress) override;
   void deliver(Command command, Completion<Outcome> done) override;
+  void change(DeviceChanges changes, std::function<void(Result<void>)> done) override;
   void stop(SteadyTime deadline) override;
   [[nodiscard]] AdapterStatus status() const override;
 

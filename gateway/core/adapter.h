@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -17,6 +18,8 @@
 #include "gateway/core/outcome.h"
 
 namespace trunkline {
+
+struct DeviceChanges;  // gateway/mapping/device_map.h
 
 // Can a command reach the device now? (C-02)
 enum class Presence { reachable, away };
@@ -80,6 +83,12 @@ class Adapter {
   // its response), rejected when it can never be done, released when it cannot be done now (C-01). Called on the hub
   // thread; never blocks.
   virtual void deliver(Command command, Completion<Outcome> done) = 0;
+
+  // Takes other maps while it runs, and touches no device but those named. What a device said before is still answered
+  // as far as its connection lives. `done` is called once, from any thread: with an error (a port in use, a
+  // subscription that is refused) part of it may be done, and the owner gives the devices back as they were. Called on
+  // the main thread; never blocks; not again before `done`.
+  virtual void change(DeviceChanges changes, std::function<void(Result<void>)> done) = 0;
 
   // Stops taking messages and commands; what is in hand is finished until the deadline, then abandoned. Joins its
   // thread. Called once, on the main thread.

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -113,6 +114,9 @@ struct CoapMap {
   [[nodiscard]] bool takes_commands() const { return command || piggyback || push; }
 };
 
+// What an operator wrote, one option to its value, both as TOML: "mqtt.telemetry" -> "\"a/b\"".
+using WrittenMap = std::map<std::string, std::string>;
+
 // Everything an operator says of one device: the hub's id, the protocol it speaks, and how. Made by config from
 // devices.d, an immutable value from then on. Exactly one of mqtt, coap and tcp is set.
 struct DeviceMap {
@@ -138,6 +142,8 @@ struct DeviceMap {
   std::optional<OnFull> on_full{};              // unset: refuse, and drop_newest for MQTT (D-06)
   std::shared_ptr<const PayloadMap> shape{};    // null: bytes pass untouched
   std::vector<Property> captures{};             // of a family's member: what its id says
+  // Equal texts are equal maps; a family's members share the family's.
+  std::shared_ptr<const WrittenMap> written{};
   std::optional<MqttMap> mqtt{};
   std::optional<CoapMap> coap{};
   std::optional<TcpMap> tcp{};
@@ -155,6 +161,12 @@ struct DeviceMap {
     return (mqtt && mqtt->reported) || (coap && coap->reported) || (tcp && tcp->reported) ||
            (shape && !shape->report.empty());
   }
+};
+
+// What a new configuration says of an adapter's devices.
+struct DeviceChanges {
+  std::vector<DeviceId> removed;
+  std::vector<DeviceMap> added;  // also in place of the map that a device has now
 };
 
 }  // namespace trunkline

@@ -257,7 +257,8 @@ TEST_CASE("commands for nobody, without a topic or after the stop are answered",
   deaf.mqtt->command.reset();
   Bench bench({mqtt_device("boiler"), deaf});
   bench.run();
-  CHECK(bench.deliver(Bench::command("ghost", 1, 60s)).wait()->kind == Kind::rejected);
+  // A reload may take a device away or bring it while its command is on the way.
+  CHECK(bench.deliver(Bench::command("ghost", 1, 60s)).wait()->kind == Kind::released);
   CHECK(bench.deliver(Bench::command("deaf", 1, 60s)).wait()->kind == Kind::rejected);
   auto outstanding = bench.deliver(Bench::command("boiler", 1, 60s));
   bench.adapter->stop(in(200ms));

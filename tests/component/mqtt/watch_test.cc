@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "adapters/mqtt/broker_watch.h"
 
+#include <future>
+
 #include "adapters/mqtt/topic_table.h"
 #include "tests/component/mqtt/bench.h"
 #include "tests/support/catch.h"
@@ -36,18 +38,15 @@ struct WatchBench {
   }
 
   std::vector<DeviceMap> devices{mqtt_device("boiler"), mqtt_device("pump")};
-  mqtt::TopicTable topics = mqtt::TopicTable::make(devices).value();
+  mqtt::Rosters rosters{mqtt::Roster::make("default", devices).value()};
   SystemClock clock;
   Metrics metrics;
   FakeIngress ingress;
   mqtt::EventQueue events;
   mqtt::JobQueue jobs;
   std::deque<mqtt::Job> waiting;
-  mqtt::DeviceNotes notes = mqtt::DeviceNotes(2);
   mqtt::ArrivalGate gate;
-  mqtt::BrokerWatch watch{
-      "mqtt", "127.0.0.1:1", devices, topics.subscriptions(), false, false, clock, metrics, events, jobs,
-      notes,  gate,          ingress};
+  mqtt::BrokerWatch watch{"mqtt", "127.0.0.1:1", rosters, false, false, clock, metrics, events, jobs, gate, ingress};
   std::thread thread;
 };
 
@@ -89,4 +88,93 @@ TEST_CASE("a lost connection is tried again no sooner than a second later", "[R-
   bench.next<mqtt::CloseSession>();
   bench.next<mqtt::OpenSession>();
   CHECK(std::chrono::steady_clock::now() - lost >= 1s);
+}
+
+namespace {
+
+struct Answer {
+  std::function<void(Result<void>)> done() {
+    return [this](Result<void> result) { promise.set_value(std::move(result)); };
+  }
+  std::promise<Result<void>> promise;
+};
+
+Result<void> wait(Answer& answer) {
+  auto future = answer.promise.get_future();
+  if (future.wait_for(20s) != std::future_status::ready) throw std::runtime_error("no answer to a change");
+  return future.get();
+}
+
+// Up, with all subscriptions answered.
+std::uint64_t connect(WatchBench& bench) {
+  const auto open = bench.next<mqtt::OpenSession>();
+  bench.events.push(mqtt::SessionUp{open.epoch, true});
+  const auto all = bench.next<mqtt::Subscribe>();
+  for (const auto& [place, topic] : all.wanted) bench.events.push(mqtt::SubscribeAnswered{open.epoch, place, 1});
+  REQUIRE(bench.ingress.wait_presence(device_id("boiler"), Presence::reachable));
+  return open.epoch;
+}
+
+}  // namespace
+
+TEST_CASE("another map costs the subscriptions that differ and nothing else", "[I-01]") {
+  WatchBench bench;
+  const auto epoch = connect(bench);
+  auto pump = mqtt_device("pump");
+  pump.mqtt->telemetry = "elsewhere/pump";
+  auto next = bench.rosters.now.load()->with("default", {{}, {pump, mqtt_device("valve")}});
+  REQUIRE(next);
+  Answer answer;
+  bench.events.push(mqtt::RosterCame{*next, answer.done()});
+  const auto job = bench.next<mqtt::Subscribe>();
+  CHECK(job.dropped.empty());
+  REQUIRE(job.wanted.size() == 3);
+  // Until it holds, the old topic is still the pump's.
+  CHECK(bench.rosters.before.load()->topics.find("plant/pump/state"));
+  for (const auto& [place, topic] : job.wanted) bench.events.push(mqtt::SubscribeAnswered{epoch, place, 1});
+  CHECK(wait(answer));
+  CHECK(bench.next<mqtt::Subscribe>().dropped == std::vector<std::string>{"plant/pump/state"});
+  CHECK_FALSE(bench.rosters.before.load());
+  CHECK(bench.ingress.wait_presence(device_id("valve"), Presence::reachable));
+  CHECK(bench.watch.status().healthy);
+  // The boiler noticed nothing.
+  for (const auto& [device, presence] : bench.ingress.presence_history()) {
+    if (device == device_id("boiler")) CHECK(presence == Presence::reachable);
+  }
+
+  auto without = bench.rosters.now.load()->with("default", {{device_id("valve")}, {}});
+  Answer second;
+  bench.events.push(mqtt::RosterCame{*without, second.done()});
+  CHECK(wait(second));
+  CHECK(bench.ingress.wait_presence(device_id("valve"), Presence::away));
+  CHECK(bench.next<mqtt::Subscribe>().dropped.size() == 2);
+}
+
+TEST_CASE("a subscription that a new map needs and the broker refuses is the map's fault, not the connection's") {
+  WatchBench bench;
+  const auto epoch = connect(bench);
+  auto next = bench.rosters.now.load()->with("default", {{}, {mqtt_device("valve")}});
+  Answer answer;
+  bench.events.push(mqtt::RosterCame{*next, answer.done()});
+  const auto job = bench.next<mqtt::Subscribe>();
+  REQUIRE(job.wanted.size() == 2);
+  bench.events.push(mqtt::SubscribeAnswered{epoch, job.wanted[0].first, 1});
+  bench.events.push(mqtt::SubscribeAnswered{epoch, job.wanted[1].first, 0x87});
+  const auto changed = wait(answer);
+  REQUIRE_FALSE(changed);
+  CHECK(changed.error().message.find("refuses the subscription to plant/valve/") != std::string::npos);
+  CHECK(bench.watch.status().healthy);
+}
+
+TEST_CASE("another map while the broker is away holds from the next connection on", "[R-01]") {
+  WatchBench bench;
+  const auto open = bench.next<mqtt::OpenSession>();
+  auto next = bench.rosters.now.load()->with("default", {{device_id("pump")}, {mqtt_device("valve")}});
+  Answer answer;
+  bench.events.push(mqtt::RosterCame{*next, answer.done()});
+  CHECK(wait(answer));
+  bench.events.push(mqtt::SessionUp{open.epoch, true});
+  const auto all = bench.next<mqtt::Subscribe>();
+  CHECK(all.wanted.size() == 4);
+  for (const auto& [place, topic] : all.wanted) CHECK(topic.filter.find("pump") == std::string::npos);
 }

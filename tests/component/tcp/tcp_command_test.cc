@@ -104,7 +104,7 @@ TEST_CASE("a peer that does not read gets its commands released, and memory stay
   CHECK(released);
 }
 
-TEST_CASE("a command for an unknown device or one without a command mapped is rejected", "[C-01]") {
+TEST_CASE("a command for a device that is not there is released, one without a command mapped is rejected", "[C-01]") {
   auto map = tcp_map("scale-2");
   map.tcp->command.reset();
   Awaited<Outcome> unmapped;
@@ -114,7 +114,8 @@ TEST_CASE("a command for an unknown device or one without a command mapped is re
   deliver(rig, unmapped, 1);
   CHECK(unmapped.wait()->kind == Kind::rejected);
   rig.adapter.deliver(make_command("nobody", 1, "x", rig.clock.steady() + 30s), unknown.completion());
-  CHECK(unknown.wait()->kind == Kind::rejected);
+  // A reload may take a device away or bring it while its command is on the way.
+  CHECK(unknown.wait()->kind == Kind::released);
 }
 
 TEST_CASE("stop releases the commands that are out", "[C-01]") {

@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "config/options.h"
 
+#include "config/map_options.h"
+
+#include <regex>
 #include <set>
 
 #include "tests/support/catch.h"
@@ -109,9 +112,73 @@ TEST_CASE("the table of options, the reference and the README name the same opti
   CHECK(written == known);
   // "trunkline config options" makes the table of the README.
   CHECK(read_source("config/README.md").find(options_markdown()) != std::string::npos);
+  CHECK(read_source("config/README.md").find(map_options_markdown()) != std::string::npos);
   const auto manual = options_manual();
   for (const auto& option : options())
     CHECK(manual.find(".It Ic " + std::string(option.name) + "\n") != std::string::npos);
+}
+
+namespace {
+
+// A map that has one key, wrongly named or wrongly filled, on its third line.
+std::string map_with(std::string_view name, const std::string& line) {
+  // Some are for dialling only.
+  const bool dials = name == "tcp.release" || name == "tcp.retry" || name == "tcp.bind" || name == "tcp.connect";
+  const std::string protocol = name.starts_with("coap.")  ? "coap.telemetry = \"/t\"\n"
+                               : dials                    ? "tcp.connect = \"10.0.0.9:4001\"\n"
+                               : name.starts_with("tcp.") ? "tcp.listen = \"127.0.0.1:4001\"\n"
+                                                          : "mqtt.telemetry = \"a/b\"\n";
+  return "[[device]]\nid = \"scale-2\"\n" + line + "\n" + (name == protocol.substr(0, name.size()) ? "" : protocol);
+}
+
+std::string problems_at(std::string_view name, const std::string& line) {
+  const std::string main =
+      "[hub]\nhost = \"h.example.net\"\n[mqtt]\nbroker = \"mqtt://127.0.0.1:1883\"\n[coap]\nlisten = "
+      "\"127.0.0.1:5683\"\nlisten_dtls = \"127.0.0.1:5684\"\n";
+  std::string out;
+  for (const auto& problem : load_texts({"t.toml", main}, {{"m.toml", map_with(name, line)}}).problems) {
+    if (problem.place.line == 3 || name == "id") out += problem.message + "\n";
+  }
+  return out;
+}
+
+}  // namespace
+
+TEST_CASE("every documented key of a device map is known: misspelt it is recognised, mistyped it is refused",
+          "[config]") {
+  for (const auto& option : map_options()) {
+    for (const auto name : option.names) {
+      INFO(name);
+      const std::string key(name);
+      const auto last = key.substr(key.rfind('.') + 1);
+      // "id" is too short for a guess.
+      if (last.size() > 3) {
+        CHECK(problems_at(name, key + "x = 1").find("did you mean \"" + last + "\"?") != std::string::npos);
+      }
+      if (key == "id") continue;
+      const auto mistyped = problems_at(name, key + " = 1979-05-27");
+      CHECK_FALSE(mistyped.empty());
+      CHECK(mistyped.find("unknown key") == std::string::npos);
+    }
+  }
+}
+
+TEST_CASE("every key that the loader asks a device map for is documented", "[config]") {
+  const auto reference = read_source("config/README.md");
+  const std::regex asked(
+      R"re((?:reader|table|\w+)\.(?:text|texts|choice|flag|number|integer|duration|size|table|find|required_text|path|percent)\("(\w+)")re");
+  std::size_t keys = 0;
+  for (const auto* file : {"config/device_file.cc", "config/device_protocols.cc", "config/mqtt_map.cc",
+                           "config/tcp_map.cc", "config/payload_map.cc", "config/decode_map.cc"}) {
+    const auto source = read_source(file);
+    for (auto found = std::sregex_iterator(source.begin(), source.end(), asked); found != std::sregex_iterator();
+         ++found) {
+      ++keys;
+      INFO(file << ": " << (*found)[1]);
+      CHECK(std::regex_search(reference, std::regex("\\b" + (*found)[1].str() + "\\b")));
+    }
+  }
+  CHECK(keys > 60);
 }
 
 }  // namespace trunkline::config
