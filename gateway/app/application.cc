@@ -17,14 +17,14 @@
 #include <cstdio>
 #include <deque>
 #include <iostream>
+#include <unordered_map>
 #include <vector>
 
-#include "adapters/coap/coap_adapter.h"
-#include "adapters/mqtt/mqtt_adapter.h"
-#include "adapters/tcp/tcp_adapter.h"
 #include "config/settings.h"
+#include "gateway/app/device_set.h"
 #include "gateway/app/hub_loop.h"
 #include "gateway/app/limits.h"
+#include "gateway/app/reloader.h"
 #include "gateway/app/status.h"
 #include "gateway/base/crypto.h"
 #include "gateway/base/log.h"
@@ -48,23 +48,19 @@ namespace asio = boost::asio;
 // A thread that has not answered by then is reported as stalled.
 constexpr std::chrono::seconds kAnswerLimit{2};
 constexpr std::chrono::milliseconds kGroupRaster{100};
+constexpr std::chrono::seconds kNoGroups{5};  // a reload may bring some
+constexpr std::chrono::seconds kNoteUsage{30};
 constexpr Milliseconds kStopAdapters{3000};
 // Commands in our own care are held in memory, too.
 constexpr std::uint64_t kMostBeside = 32ULL * 1024 * 1024;
 constexpr Milliseconds kStopHub{5000};
 
-log::Level level_of(const std::string& name) {
-  if (name == "debug") return log::Level::debug;
-  if (name == "warning") return log::Level::warning;
-  if (name == "error") return log::Level::error;
-  return log::Level::info;
-}
-
 // Members are declared in start order, so destruction is the reverse.
 class Application final : private ops::Control {
  public:
-  Application(config::Settings settings, std::unique_ptr<identity::IdentityStore> identities,
-              std::unique_ptr<Spool> spool)
+  // singles: the device maps before families were expanded into the settings' devices.
+  Application(config::Settings settings, std::vector<DeviceMap> singles,
+              std::unique_ptr<identity::IdentityStore> identities, std::unique_ptr<Spool> spool)
       : settings_(std::move(settings)),
         identities_(std::move(identities)),
         spool_(std::move(spool)),
@@ -79,7 +75,9 @@ class Application final : private ops::Control {
             [this](const DeviceId& device, Presence presence) { hub_.presence(device, presence); },
             [this](const DeviceId& device) { return directory_.psk(device); },
             [this](const DeviceId& device, std::string patch) { hub_.report(device, std::move(patch)); }),
-        shaping_(intake_, settings_.devices, clock_, metrics_) {}
+        shaping_(intake_, settings_.devices, clock_, metrics_),
+        devices_({settings_, clock_, metrics_, *spool_, directory_, capacity_, shaping_, hub_, io_}),
+        reloader_({settings_, devices_, hub_, io_, [this] { return known(); }}, std::move(singles)) {}
 
   int run();
 
@@ -127,10 +125,9 @@ class Application final : private ops::Control {
     return out;
   }
 
-  void make_adapters();
-  void set_policies();
-  Result<void> restore_kept();
-  Result<void> add_devices();
+  [[nodiscard]] Result<std::vector<DeviceId>> known() const;
+  void await_hangup();
+  void note_usage();
   Result<void> start();
   void stop();
   void feed_watchdog();
@@ -142,9 +139,10 @@ class Application final : private ops::Control {
   void ready(std::function<void(bool, std::string)> done) override;
   void kept(std::string request, std::function<void(std::string)> done) override;
   std::string metrics() override;
+  void reload(bool dry_run, std::function<void(std::string)> done) override;
   std::string identities_changed() override;
 
-  const config::Settings settings_;
+  config::Settings settings_;  // only devices_ changes it
   SystemClock clock_;
   Metrics metrics_;
   std::unique_ptr<identity::IdentityStore> identities_;
@@ -158,120 +156,25 @@ class Application final : private ops::Control {
   HubLoop hub_;
   Intake intake_;
   ShapingIngress shaping_;
-  std::vector<std::unique_ptr<Adapter>> adapters_;
   asio::io_context io_{1};
+  DeviceSet devices_;
+  Reloader reloader_;
+  asio::signal_set hangup_{io_, SIGHUP};
   asio::steady_timer watchdog_{io_};
   asio::steady_timer groups_{io_};
+  asio::steady_timer usage_{io_};
+  std::unordered_map<DeviceId, std::pair<WallTime, WallTime>> noted_;  // of each device, used and refused
   std::unique_ptr<ops::ControlServer> control_;
   std::unique_ptr<ops::HttpServer> http_;
   std::atomic<bool> damaged_ = false;  // the spool's file, while in use
 };
-
-void Application::make_adapters() {
-  const auto& devices = settings_.devices;
-  const auto any = [&devices](auto member) {
-    return std::any_of(devices.begin(), devices.end(),
-                       [member](const DeviceMap& map) { return (map.*member).has_value(); });
-  };
-  if (any(&DeviceMap::tcp)) adapters_.push_back(std::make_unique<TcpAdapter>(devices, clock_, metrics_));
-  if (settings_.coap && any(&DeviceMap::coap)) {
-    adapters_.push_back(std::make_unique<CoapAdapter>(*settings_.coap, devices, clock_, metrics_));
-  }
-  for (const auto& broker : settings_.mqtt) {
-    adapters_.push_back(std::make_unique<MqttAdapter>(broker, devices, clock_, metrics_));
-  }
-}
-
-void Application::set_policies() {
-  capacity_.set_fallback(policy_of(settings_, nullptr));
-  for (const auto& map : settings_.devices) capacity_.set_policy(map.id, policy_of(settings_, &map));
-  for (const auto& held : spool_->devices()) {
-    capacity_.occupy(held.device, held.bytes + held.dead_letter_bytes, held.messages + held.dead_letters);
-  }
-}
-
-Result<void> Application::add_devices() {
-  std::vector<DeviceId> backlog;
-  for (const auto& depth : spool_->devices()) {
-    if (depth.messages > 0) backlog.push_back(depth.device);
-  }
-  const auto adapter_of = [this](const DeviceMap& map) -> Adapter* {
-    std::string_view name = map.tcp ? "tcp" : map.coap ? "coap" : "mqtt";
-    const std::string broker = map.mqtt ? map.mqtt->broker : "";
-    for (auto& adapter : adapters_) {
-      if (adapter->name() == name || (map.mqtt && adapter->name() == "mqtt-" + broker)) return adapter.get();
-    }
-    return nullptr;
-  };
-  for (const auto& map : settings_.devices) {
-    const auto waits = std::find(backlog.begin(), backlog.end(), map.id);
-    const SessionOptions session{.max_in_flight = map.in_flight,
-                                 .commands = map.takes_commands(),
-                                 .stored = map.keeps_commands,
-                                 .methods = map.takes_methods(),
-                                 .twin = map.takes_desired() || map.reports() || settings_.hub.report_state,
-                                 .desired = map.takes_desired(),
-                                 .command_timeout = map.command_timeout,
-                                 .method_timeout = map.method_timeout,
-                                 .priority = map.priority};
-    hub_.add(map.id, session, waits != backlog.end(), adapter_of(map));
-    if (waits != backlog.end()) backlog.erase(waits);
-  }
-  // A device that was taken out of the maps still gets rid of what was promised.
-  for (const auto& device : backlog) {
-    log::warning("device_unmapped", {{"device", device.text()},
-                                     {"do", "its waiting messages are still sent; map it again or ignore this"}});
-    hub_.add(device, {}, true, nullptr);
-  }
-  auto records = spool_->commands();
-  if (!records) return fail(records.error());
-  for (const auto& record : *records) hub_.remember(record);
-  return restore_kept();
-}
-
-// What earlier runs took into our care for devices.
-Result<void> Application::restore_kept() {
-  auto kept = spool_->kept_commands();
-  if (!kept) return fail(kept.error());
-  auto twins = spool_->twins();
-  if (!twins) return fail(twins.error());
-  for (const auto& map : settings_.devices) {
-    const bool owed = std::any_of(kept->begin(), kept->end(),
-                                  [&map](const KeptCommand& one) { return one.command.device == map.id; });
-    if (!map.keeps_commands && !owed) continue;
-    hub_.keep(map.id, {.takes = map.keeps_commands,
-                       .commands = map.max_commands,
-                       .bytes = map.max_command_bytes,
-                       .keep = map.command_keep,
-                       .timeout = map.command_timeout});
-  }
-  for (auto& one : *kept) {
-    capacity_.occupy_beside(one.footprint());
-    if (!hub_.knows(one.command.device)) {
-      log::warning("kept_command_unmapped",
-                   {{"device", one.command.device.text()},
-                    {"msg", one.command.sequence},
-                    {"do", "it is kept until its time is over; map the device again, and it gets it"}});
-      hub_.add(one.command.device, {}, false, nullptr);
-      hub_.keep(one.command.device, {.takes = false});
-    }
-    hub_.restore(std::move(one));
-  }
-  for (const auto& twin : *twins) {
-    capacity_.occupy_beside(twin.footprint());
-    hub_.restore(twin);
-  }
-  return {};
-}
 
 Result<void> Application::start() {
   auto identities = identities_->all();
   if (!identities) return fail(identities.error());
   directory_.replace(std::move(*identities));
   const auto depth = spool_->depth();
-  set_policies();
-  make_adapters();
-  if (auto added = add_devices(); !added) return added;
+  if (auto prepared = devices_.prepare(); !prepared) return prepared;
 
   if (!settings_.status.control.empty()) {
     auto control = ops::ControlServer::open(io_, settings_.status.control, *this);
@@ -291,9 +194,7 @@ Result<void> Application::start() {
   });
   store_thread_.start();
   hub_.start();
-  for (auto& adapter : adapters_) {
-    if (auto started = adapter->start(shaping_); !started) return fail(started.error().in(adapter->name()));
-  }
+  if (auto started = devices_.start(); !started) return started;
   log::info("gateway_started", {{"version", TRUNKLINE_VERSION},
                                 {"hub", settings_.hub.host},
                                 {"devices", settings_.devices.size()},
@@ -317,7 +218,9 @@ int Application::run() {
   } else {
     ops::notify_ready(std::to_string(settings_.devices.size()) + " devices, hub " + settings_.hub.host);
     feed_watchdog();
-    if (shaping_.groups()) end_groups();
+    end_groups();
+    await_hangup();
+    note_usage();
     io_.run();
   }
   ops::notify_stopping();
@@ -327,7 +230,7 @@ int Application::run() {
 
 void Application::stop() {
   const auto begin = clock_.steady();
-  for (auto& adapter : adapters_) adapter->stop(begin + kStopAdapters);
+  devices_.stop(begin + kStopAdapters);
   shaping_.tick(true);
   intake_.close();
   hub_.stop(clock_.steady() + kStopHub);
@@ -354,7 +257,7 @@ void Application::feed_watchdog() {
 // Groups of values end on a raster of time.
 void Application::end_groups() {
   shaping_.tick();
-  groups_.expires_after(kGroupRaster);
+  groups_.expires_after(shaping_.groups() ? std::chrono::milliseconds(kGroupRaster) : kNoGroups);
   groups_.async_wait([this](boost::system::error_code failed) {
     if (!failed) end_groups();
   });
@@ -373,7 +276,7 @@ void Application::look(std::function<void(const Snapshot&)> done) {
   auto state = std::make_shared<Look>(Look{{}, asio::steady_timer(io_), std::move(done)});
   state->snapshot.used_bytes = capacity_.bytes();
   state->snapshot.room_bytes = capacity_.max_bytes();
-  for (const auto& adapter : adapters_) state->snapshot.adapters.push_back(adapter->status());
+  state->snapshot.adapters = devices_.status();
   state->limit.expires_after(kAnswerLimit);
   state->limit.async_wait([state](boost::system::error_code) { state->finish(); });
   const auto arrived = [state] {
@@ -431,12 +334,59 @@ std::string Application::metrics() {
   return metrics_.text();
 }
 
+Result<std::vector<DeviceId>> Application::known() const {
+  const auto identities = identities_->all();
+  if (!identities) return fail(identities.error());
+  std::vector<DeviceId> out;
+  for (const auto& identity : *identities) out.push_back(identity.device);
+  return out;
+}
+
+void Application::await_hangup() {
+  hangup_.async_wait([this](boost::system::error_code failed, int) {
+    if (failed) return;
+    reloader_.reload(false, [](const std::string&) {});
+    await_hangup();
+  });
+}
+
+// How the keys fare is for people who look now and then, so it may be a minute late; a tick with nothing new writes
+// nothing.
+void Application::note_usage() {
+  hub_.status([this](const HubLoop::Status& status) {
+    std::vector<identity::Usage> usages;
+    for (const auto& device : status.trunk.devices) {
+      usages.push_back({device.device, device.used_at, device.refused_at, device.fault});
+    }
+    asio::post(io_, [this, usages = std::move(usages)]() mutable {
+      std::erase_if(usages, [this](const identity::Usage& usage) {
+        auto& noted = noted_[usage.device];
+        return std::exchange(noted, std::pair(usage.used, usage.refused)) == std::pair(usage.used, usage.refused);
+      });
+      if (usages.empty()) return;
+      if (auto done = identities_->note(usages); !done) {
+        noted_.clear();
+        log::warning("identity_usage_not_noted", {{"error", done.error().message}});
+      }
+    });
+  });
+  usage_.expires_after(kNoteUsage);
+  usage_.async_wait([this](boost::system::error_code failed) {
+    if (!failed) note_usage();
+  });
+}
+
+void Application::reload(bool dry_run, std::function<void(std::string)> done) {
+  reloader_.reload(dry_run, std::move(done));
+}
+
 std::string Application::identities_changed() {
   auto identities = identities_->all();
   if (!identities) return identities.error().message;
-  directory_.replace(std::move(*identities));
-  hub_.identities_changed();
-  log::info("identities_reloaded", {{"devices", directory_.size()}});
+  auto changed = directory_.replace(std::move(*identities));
+  log::info("identities_reloaded", {{"devices", directory_.size()}, {"changed", changed.size()}});
+  hub_.identities_changed(std::move(changed));
+  reloader_.identities_changed();
   return {};
 }
 
@@ -476,14 +426,15 @@ int run(const std::string& config_file) {
   }
   std::vector<DeviceId> known;
   for (const auto& identity : *all) known.push_back(identity.device);
-  auto expanded = expand_families(std::move(loaded.settings.devices), loaded.settings.families, known);
+  auto singles = loaded.settings.devices;
+  auto expanded = expand_families(singles, loaded.settings.families, known);
   loaded.settings.devices = std::move(expanded.devices);
   for (const auto& note : expanded.warnings) {
     log::warning("family_incomplete", {{"file", note.place.file}, {"line", note.place.line}, {"error", note.message}});
   }
   int status = 1;
   {
-    Application application(std::move(loaded.settings), std::move(*identities), std::move(*spool));
+    Application application(std::move(loaded.settings), std::move(singles), std::move(*identities), std::move(*spool));
     status = application.run();
     // An MQTT arrival that could not become safe still holds its callback: the process ends without returning from it,
     // so that its PUBACK never leaves (D-06). Everything else has been stopped and flushed by now.

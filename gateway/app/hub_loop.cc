@@ -101,12 +101,72 @@ Uplink& HubLoop::uplink(ConnectionSlot connection) {
 DeviceSlot HubLoop::add(const DeviceId& device, SessionOptions options, bool backlog, Adapter* adapter) {
   if (adapter == nullptr) options.commands = options.methods = options.twin = options.desired = false;
   const auto slot = multiplexer_.add(device, options, backlog);
-  TRUNKLINE_CHECK(slot.value == adapters_.size(), "slots are dense");
-  adapters_.push_back(adapter);
+  if (devices_.size() <= slot.value) devices_.resize(slot.value + 1);
+  auto& known = devices_[slot.value];
   slots_.emplace(device, slot);
   if (options.methods) methods_.add(slot, device, options.method_timeout);
-  if (options.twin) twins_.add(slot, device, options.desired);
+  const bool same_twin = known.options.twin == options.twin && known.options.desired == options.desired;
+  if (options.twin && !same_twin) twins_.add(slot, device, options.desired);
+  known = {adapter, options};
   return slot;
+}
+
+void HubLoop::deliver(DeviceSlot slot, Command command, Completion<Outcome> done) {
+  auto* adapter = devices_.at(slot.value).adapter;
+  if (adapter == nullptr) return done(Outcome::away("the device is in no map any more"));
+  adapter->deliver(std::move(command), std::move(done));
+}
+
+void HubLoop::change(std::vector<Mapped> devices, std::function<void()> done) {
+  post([this, devices = std::move(devices), done = std::move(done)] {
+    for (const auto& mapped : devices) change_one(mapped);
+    done();
+  });
+}
+
+void HubLoop::change_one(const Mapped& mapped) {
+  const auto found = slots_.find(mapped.device);
+  std::erase(retiring_, mapped.device);
+  if (found != slots_.end()) {
+    const auto& had = devices_[found->second.value].options;
+    const auto& wanted = mapped.options;
+    const bool fewer = (had.commands && !wanted.commands) || (had.methods && !wanted.methods);
+    if (fewer || had.twin != wanted.twin || had.desired != wanted.desired) multiplexer_.remove(mapped.device);
+  }
+  const auto slot = add(mapped.device, mapped.options, false, mapped.adapter);
+  if (mapped.keeps) {
+    keep(mapped.device, *mapped.keeps);
+  } else if (keeper_.takes(slot)) {
+    keep(mapped.device, {.takes = false});
+  }
+}
+
+void HubLoop::retire(std::vector<DeviceId> devices) {
+  // What they said last is on its way here: it comes before the second of the two tasks.
+  post([this, devices = std::move(devices)]() mutable {
+    post([this, devices = std::move(devices)] {
+      for (const auto& device : devices) {
+        const auto found = slots_.find(device);
+        if (found == slots_.end()) continue;
+        devices_[found->second.value].adapter = nullptr;
+        multiplexer_.presence(device, Presence::away);
+        retiring_.push_back(device);
+      }
+    });
+  });
+}
+
+void HubLoop::end_retired() {
+  std::erase_if(retiring_, [this](const DeviceId& device) {
+    if (!multiplexer_.drained(device)) return false;
+    multiplexer_.remove(device);
+    devices_[slots_.at(device).value].options = {};
+    return true;
+  });
+}
+
+void HubLoop::set_rates(double attach, double send) {
+  post([this, attach, send] { multiplexer_.set_rates(attach, send); });
 }
 
 void HubLoop::remember(const CommandRecord& record) {
@@ -125,12 +185,6 @@ void HubLoop::restore(KeptCommand kept) {
 
 void HubLoop::restore(const TwinCopy& twin) {
   if (const auto found = slots_.find(twin.device); found != slots_.end()) twins_.restore(found->second, twin);
-}
-
-void HubLoop::deliver(DeviceSlot slot, Command command, Completion<Outcome> done) {
-  auto* adapter = adapters_.at(slot.value);
-  if (adapter == nullptr) return done(Outcome::away("no map says where the device is"));
-  adapter->deliver(std::move(command), std::move(done));
 }
 
 void HubLoop::start() {
@@ -174,8 +228,8 @@ void HubLoop::report(const DeviceId& device, std::string patch) {
   });
 }
 
-void HubLoop::identities_changed() {
-  post([this] { multiplexer_.identities_changed(); });
+void HubLoop::identities_changed(std::vector<DeviceId> devices) {
+  post([this, devices = std::move(devices)] { multiplexer_.identities_changed(devices); });
 }
 
 void HubLoop::status(std::function<void(const Status&)> done) {
@@ -236,6 +290,7 @@ void HubLoop::schedule() {
 void HubLoop::pump() {
   const auto now = parts_.clock.steady();
   const auto wall = parts_.clock.wall();
+  if (!retiring_.empty()) end_retired();
   const auto methods = methods_.tick(now);
   const auto twins = twins_.tick(now, wall);
   const auto commands = keeper_.tick(now, wall);

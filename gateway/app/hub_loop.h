@@ -31,8 +31,8 @@ namespace trunkline::app {
 
 // The hub thread: one io_context with the uplinks, the multiplexer, the routers and the twins on it. It gives the pure
 // parts what they lack: time, a thread, and the way to store and adapters. Owned by Application. `post`, `presence`,
-// `report`, `on_read` and `on_removed` from any thread; `add`,
-// `remember`, `keep` and `restore` before start.
+// `report`, `change`, `retire`, `on_read` and `on_removed` from any thread; `add`, `remember`, `keep` and `restore`
+// before start.
 class HubLoop final : private UplinkEvents, private UplinkFactory, private StoreRequests {
  public:
   struct Parts {
@@ -56,6 +56,19 @@ class HubLoop final : private UplinkEvents, private UplinkFactory, private Store
   void restore(KeptCommand kept);
   void restore(const TwinCopy& twin);
 
+  // While it runs. New devices, or known ones with other options; the session of one that needs other links begins
+  // anew, the others go on. `done` is called on the hub thread; before it nobody may offer a message of a new device.
+  struct Mapped {
+    DeviceId device;
+    SessionOptions options;
+    Adapter* adapter = nullptr;
+    std::optional<CommandKeeper::Limits> keeps{};  // queue mode, or what is left of it
+  };
+  void change(std::vector<Mapped> devices, std::function<void()> done);
+  // They are in no map any more, and no adapter speaks for them: what waits is still sent, then their sessions end.
+  void retire(std::vector<DeviceId> devices);
+  void set_rates(double attach, double send);
+
   void start();
   // Takes nothing new; waits until `deadline` for what is in flight, closes the connection, joins.
   void stop(SteadyTime deadline);
@@ -65,7 +78,7 @@ class HubLoop final : private UplinkEvents, private UplinkFactory, private Store
   void report(const DeviceId& device, std::string patch);
   void on_read(ReadAnswer answer) { answers_.push(std::move(answer)); }
   void on_removed(std::vector<Removal> removed) { answers_.push(std::move(removed)); }
-  void identities_changed();
+  void identities_changed(std::vector<DeviceId> devices);
   struct Status {
     Multiplexer::Status trunk;
     std::vector<TwinKeeper::Status> twins;        // in the order of trunk.devices
@@ -96,8 +109,10 @@ class HubLoop final : private UplinkEvents, private UplinkFactory, private Store
   // What the store says, in the order in which it says it.
   using StoreWord = std::variant<ReadAnswer, std::vector<Removal>>;
 
-  void run();
+  void change_one(const Mapped& mapped);
+  void end_retired();
   void deliver(DeviceSlot slot, Command command, Completion<Outcome> done);
+  void run();
   void hear();
   void drain();
   void schedule();
@@ -116,7 +131,12 @@ class HubLoop final : private UplinkEvents, private UplinkFactory, private Store
   MethodRouter methods_;
   TwinKeeper twins_;
   Multiplexer multiplexer_;
-  std::vector<Adapter*> adapters_;  // by slot
+  struct Device {
+    Adapter* adapter = nullptr;  // null: it is in no map
+    SessionOptions options;
+  };
+  std::vector<Device> devices_;  // by slot
+  std::vector<DeviceId> retiring_;
   std::unordered_map<DeviceId, DeviceSlot> slots_;
   Mailbox<std::function<void()>> tasks_;
   Mailbox<StoreWord> answers_;

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <map>
+#include <set>
 
 #include "gateway/base/json.h"
 
@@ -136,7 +137,7 @@ Verdict judge(const Snapshot& snapshot, const config::Settings& settings) {
     const auto folder = settings.file.substr(0, settings.file.rfind('/') + 1) + "devices.d";
     return {Level::ok, "no devices yet",
             "write a device map into " + folder +
-                ", give it its key with \"trunkline identity add ID --key-file F\", then restart trunkline"};
+                ", give it its key with \"trunkline identity add ID --key-file F\", then run \"trunkline reload\""};
   }
   if (!uplink.connected()) {
     const auto* one = worst(uplink);
@@ -209,6 +210,8 @@ std::string to_json(const Snapshot& snapshot, const config::Settings& settings, 
   }
   out["adapters"] = std::move(adapters);
 
+  std::set<std::string_view> mapped;
+  for (const auto& map : settings.devices) mapped.insert(map.id.text());
   json::array devices;
   if (snapshot.uplink) {
     for (std::size_t i = 0; i < snapshot.uplink->devices.size(); ++i) {
@@ -224,6 +227,8 @@ std::string to_json(const Snapshot& snapshot, const config::Settings& settings, 
                        {"no_credit_ms", device.starved_from == kNever ? json::value(nullptr)
                                                                       : milliseconds_until(now, device.starved_from)},
                        {"next_try_ms", milliseconds_until(device.next_try, now)}};
+      // A reload or a restart took its map away; what waits of it is still sent.
+      if (!mapped.contains(device.device.text())) row["mapped"] = false;
       const auto queue = waiting.find(device.device.text());
       row["waiting"] = queue == waiting.end() ? 0 : queue->second;
       if (const auto found = heard.find(device.device.text()); found != heard.end()) {

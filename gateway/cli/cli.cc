@@ -19,9 +19,11 @@ struct Arguments {
   cli::Place place;
   bool json = false;
   bool live = false;
+  bool dry_run = false;
   std::string id;
   std::string file;
   cli::AddKey key;
+  cli::AddKey psk;
   std::string since;
   double every = 2;
   std::uint64_t rounds = 0;
@@ -46,7 +48,7 @@ void add_id(CLI::App& command, Arguments& arguments) {
 
 void add_identity(CLI::App& app, Arguments& arguments) {
   auto* identity =
-      app.add_subcommand("identity", "The devices' keys: add, import, list, show, enable, disable, remove");
+      app.add_subcommand("identity", "The devices' keys: add, import, list, show, rotate, enable, disable, remove");
   identity->require_subcommand(1);
   auto* add = identity->add_subcommand("add", "Add a device, or give a known one another key");
   add_id(*add, arguments);
@@ -56,9 +58,21 @@ void add_identity(CLI::App& app, Arguments& arguments) {
   source->add_option("--key", arguments.key.text, "The key itself; other users may see it while this runs")
       ->type_name("BASE64");
   source->add_flag("--generate", arguments.key.generate, "Make a key and print it once, to register it at the hub");
-  source->require_option(1);
-  auto* import = identity->add_subcommand("import", "Add devices from CSV: id,primary,secondary,psk");
-  import->add_option("file", arguments.file, "The CSV file, or - for standard input")->required();
+  source->require_option(0, 1);
+  auto* psk = add->add_option_group("psk", "The key that the device shows us in a DTLS or TLS handshake");
+  psk->add_option("--psk-file", arguments.psk.file,
+                  "A file with it, or - for standard input: text, hex:... or base64:...")
+      ->type_name("FILE");
+  psk->add_flag("--generate-psk", arguments.psk.generate, "Make one and print it once, to put it into the device");
+  psk->require_option(0, 1);
+  auto* rotate = identity->add_subcommand("rotate", "Take over a device's new key, once the hub takes it");
+  add_id(*rotate, arguments);
+  rotate->add_option("--key-file", arguments.key.file, "A file with the new key, or - for standard input")
+      ->type_name("FILE")
+      ->required();
+  auto* import = identity->add_subcommand(
+      "import", "Add devices from CSV (id,primary,secondary,psk) or a registry's export in JSON");
+  import->add_option("file", arguments.file, "The file, or - for standard input")->required();
   add_store(*import, arguments);
   auto* list = identity->add_subcommand("list", "All devices, without their keys");
   add_store(*list, arguments);
@@ -120,7 +134,8 @@ int run_dead_letters(const CLI::App& letters, const Arguments& arguments, const 
 int run_identity(const CLI::App& identity, const Arguments& arguments, const Streams& streams) {
   const auto name = identity.get_subcommands().front()->get_name();
   const auto& place = arguments.place;
-  if (name == "add") return cli::identity_add(place, arguments.id, arguments.key, streams);
+  if (name == "add") return cli::identity_add(place, arguments.id, arguments.key, arguments.psk, streams);
+  if (name == "rotate") return cli::identity_rotate(place, arguments.id, arguments.key, streams);
   if (name == "import") return cli::identity_import(place, arguments.file, streams);
   if (name == "list") return cli::identity_list(place, arguments.json, streams);
   if (name == "show") return cli::identity_show(place, arguments.id, arguments.json, streams);
@@ -161,6 +176,10 @@ int parse_and_run(int argc, char** argv, const Streams& streams) {
       ->check(CLI::Range(0.1, 3600.0))
       ->capture_default_str();
   top->add_option("--rounds", arguments.rounds, "End after so many looks; 0 for never")->capture_default_str();
+  auto* reload = app.add_subcommand("reload", "Let the running gateway take over the changed configuration");
+  add_config(*reload, arguments);
+  add_json(*reload, arguments);
+  reload->add_flag("--dry-run", arguments.dry_run, "Only say what would change");
   add_kept(app, arguments);
   add_identity(app, arguments);
   const cli::HubCommands hub(app);
@@ -175,6 +194,7 @@ int parse_and_run(int argc, char** argv, const Streams& streams) {
   if (chosen == config) {
     return cli::config_text(arguments.place, config->get_subcommands().front()->get_name(), streams);
   }
+  if (chosen == reload) return cli::reload(arguments.place, arguments.dry_run, arguments.json, streams);
   if (chosen == status) return cli::status(arguments.place, arguments.json, streams);
   if (chosen == devices) return cli::devices(arguments.place, arguments.json, streams);
   if (chosen == device) return cli::device(arguments.place, arguments.id, arguments.json, streams);

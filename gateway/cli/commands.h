@@ -34,6 +34,9 @@ int device(const Place& place, const std::string& id, bool json, const Streams& 
 // A live view, `rounds` times (0: until it is interrupted).
 int top(const Place& place, Milliseconds pause, std::uint64_t rounds, const Streams& streams);
 
+// The running gateway takes the configuration over: 2 when it refuses it, 1 when it had to put everything back.
+int reload(const Place& place, bool dry_run, bool json, const Streams& streams);
+
 // "print": what holds, as TOML; "options" and "manual": every option, as Markdown and as a manual page.
 int config_text(const Place& place, const std::string& what, const Streams& streams);
 
@@ -53,12 +56,17 @@ int dead_letters_export(const Place& place, const LetterChoice& choice, const st
 int dead_letters_change(const Place& place, const LetterChoice& choice, const std::string& act,
                         const Streams& streams);  // "requeue" or "purge"
 
+// Where a key comes from; nothing said means no key.
 struct AddKey {
-  std::string file;  // "-": standard input
-  std::string text;  // from the command line
+  std::string file{};  // "-": standard input
+  std::string text{};  // from the command line
   bool generate = false;
+  [[nodiscard]] bool said() const { return generate || !file.empty() || !text.empty(); }
 };
-int identity_add(const Place& place, const std::string& id, const AddKey& key, const Streams& streams);
+int identity_add(const Place& place, const std::string& id, const AddKey& key, const AddKey& psk,
+                 const Streams& streams);
+// The key becomes the primary one once the hub took it; the one before stays as secondary while the hub takes it, too.
+int identity_rotate(const Place& place, const std::string& id, const AddKey& key, const Streams& streams);
 int identity_import(const Place& place, const std::string& file, const Streams& streams);
 int identity_list(const Place& place, bool json, const Streams& streams);
 int identity_show(const Place& place, const std::string& id, bool json, const Streams& streams);

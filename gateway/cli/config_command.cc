@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <ostream>
 
+#include "config/map_options.h"
 #include "config/options.h"
 #include "gateway/cli/commands.h"
 
@@ -8,7 +9,7 @@ namespace trunkline::cli {
 
 int config_text(const Place& place, const std::string& what, const Streams& streams) {
   if (what == "options") {
-    streams.out << config::options_markdown();
+    streams.out << config::options_markdown() << '\n' << config::map_options_markdown();
     return kDone;
   }
   if (what == "manual") {

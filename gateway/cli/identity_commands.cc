@@ -1,7 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
+#include <unistd.h>
+
 #include <algorithm>
+#include <iostream>
+#include <map>
 #include <optional>
 #include <ostream>
+#include <unordered_map>
 
 #include "config/settings.h"
 #include "gateway/base/crypto.h"
@@ -9,6 +14,7 @@
 #include "gateway/base/json.h"
 #include "gateway/cli/commands.h"
 #include "gateway/cli/control_client.h"
+#include "gateway/cli/hub_proof.h"
 #include "gateway/cli/key_input.h"
 #include "gateway/cli/text_table.h"
 #include "identity/csv_import.h"
@@ -82,19 +88,21 @@ std::optional<DeviceId> parse_id(const std::string& id, const Streams& streams) 
   return std::nullopt;
 }
 
-Result<Secret> take_key(const AddKey& key, const Streams& streams) {
+using Decode = Result<Secret> (*)(std::string_view);
+
+Result<Secret> take_key(const AddKey& key, const Streams& streams, Decode decode = identity::decode_key) {
   if (key.generate) return Secret(random_bytes(32));
   if (!key.text.empty()) {
     streams.err << "warning: a key on the command line is seen by other users and kept by the shell's history; use "
                    "--key-file\n";
-    return identity::decode_key(key.text);
+    return decode(key.text);
   }
   auto text = read_secret_text(key.file, streams.in, kMaxKeyText);
   if (!text) return fail(text.error());
   if (others_may_read(key.file)) streams.err << "warning: others may read " << key.file << "; chmod 600 it\n";
   auto line = text->reveal();
   while (!line.empty() && (line.back() == '\n' || line.back() == '\r' || line.back() == ' ')) line.remove_suffix(1);
-  return identity::decode_key(line);
+  return decode(line);
 }
 
 std::optional<Identity> find(const std::vector<Identity>& all, const DeviceId& device) {
@@ -102,22 +110,60 @@ std::optional<Identity> find(const std::vector<Identity>& all, const DeviceId& d
   return found == all.end() ? std::nullopt : std::optional(*found);
 }
 
-json::object describe(const Identity& identity) {
+using Usages = std::map<std::string, identity::Usage>;
+
+std::string time_text(WallTime time) {
+  return time == WallTime{} ? "never" : to_rfc3339(time);
+}
+
+json::object describe(const Identity& identity, const Usages& usages) {
+  const auto found = usages.find(identity.device.text());
+  const auto usage = found == usages.end() ? identity::Usage{identity.device} : found->second;
+  const auto time = [](WallTime at) { return at == WallTime{} ? json::value(nullptr) : json::value(to_rfc3339(at)); };
   return {{"id", identity.device.text()},
           {"enabled", identity.enabled},
           {"secondary", !identity.secondary.empty()},
           {"psk", !identity.psk.empty()},
-          {"updated", to_rfc3339(identity.updated)}};
+          {"updated", to_rfc3339(identity.updated)},
+          {"last_used", time(usage.used)},
+          {"last_refused", time(usage.refused)},
+          {"refusal", usage.refusal}};
+}
+
+std::pair<std::string, std::string> usage_of(const Usages& usages, const Identity& identity) {
+  const auto found = usages.find(identity.device.text());
+  if (found == usages.end()) return {"never", "never"};
+  return {time_text(found->second.used), time_text(found->second.refused)};
+}
+
+Result<Usages> usages_of(const Opened& opened) {
+  auto noted = opened.store->usage();
+  if (!noted) return fail(noted.error());
+  Usages out;
+  for (auto& usage : *noted) out.emplace(usage.device.text(), std::move(usage));
+  return out;
 }
 
 }  // namespace
 
-int identity_add(const Place& place, const std::string& id, const AddKey& key, const Streams& streams) {
+int identity_add(const Place& place, const std::string& id, const AddKey& key, const AddKey& psk,
+                 const Streams& streams) {
   const auto device = parse_id(id, streams);
   if (!device) return kUsage;
-  auto primary = take_key(key, streams);
-  if (!primary) {
-    streams.err << "trunkline: " << primary.error().message << '\n';
+  if (!key.said() && !psk.said()) {
+    streams.err << "trunkline: which key? --key-file FILE, --key BASE64 or --generate; and --psk-file FILE or "
+                   "--generate-psk for the device's side\n";
+    return kUsage;
+  }
+  if (key.file == "-" && psk.file == "-") {
+    streams.err << "trunkline: only one of the two keys can come from standard input\n";
+    return kUsage;
+  }
+  auto primary = key.said() ? take_key(key, streams) : Result<Secret>(Secret());
+  auto shared = psk.said() ? take_key(psk, streams, identity::decode_psk) : Result<Secret>(Secret());
+  for (const auto* taken : {&primary, &shared}) {
+    if (*taken) continue;
+    streams.err << "trunkline: " << taken->error().message << '\n';
     return kUsage;
   }
   int status = kDone;
@@ -126,25 +172,78 @@ int identity_add(const Place& place, const std::string& id, const AddKey& key, c
   const auto all = opened->store->all();
   if (!all) return failed(all.error(), streams);
   auto known = find(*all, *device);
-  Result<void> stored;
-  if (!known) {
-    stored = opened->store->add({*device, *primary, {}, {}, true, {}});
-  } else if (key.generate) {
+  if (known && key.generate) {
     streams.err << "trunkline: device " << id << " has a key already; remove it first to make another\n";
     return kFailed;
-  } else {
-    // The old keys go together: a secondary key of before is not part of what the operator gave.
-    known->primary = *primary;
-    known->secondary = {};
-    known->updated = {};
-    stored = opened->store->put({*known});
   }
+  if (!known && !key.said()) {
+    streams.err << "trunkline: device " << id << " has no identity yet; give its key at the hub, too (--key-file)\n";
+    return kFailed;
+  }
+  auto wanted = known.value_or(Identity{*device, {}, {}, {}, true, {}});
+  if (key.said()) {
+    // The old keys go together: a secondary key of before is not part of what the operator gave.
+    wanted.primary = *primary;
+    wanted.secondary = {};
+  }
+  if (psk.said()) wanted.psk = *shared;
+  wanted.updated = {};
+  const auto stored = known ? opened->store->put({wanted}) : opened->store->add(wanted);
   if (!stored) return failed(stored.error(), streams);
   if (key.generate) streams.out << base64_encode(primary->reveal()) << '\n';
+  if (psk.generate) streams.out << "base64:" << base64_encode(shared->reveal()) << '\n';
   const auto done = (known ? "gave " + id + " another key" : "added " + id) +
-                    (key.generate ? "; register it at the hub with the key above, which is not shown again" : "");
-  // With --generate standard output carries the key alone.
-  return announce(*opened, done, streams, key.generate ? streams.err : streams.out);
+                    (key.generate ? "; register it at the hub with the key above, which is not shown again" : "") +
+                    (psk.generate ? "; put the key with base64: into the device, it is not shown again" : "");
+  // What is generated stands alone on standard output.
+  return announce(*opened, done, streams, key.generate || psk.generate ? streams.err : streams.out);
+}
+
+int identity_rotate(const Place& place, const std::string& id, const AddKey& key, const Streams& streams) {
+  const auto device = parse_id(id, streams);
+  if (!device) return kUsage;
+  const auto fresh = take_key(key, streams);
+  if (!fresh) {
+    streams.err << "trunkline: " << fresh.error().message << '\n';
+    return kUsage;
+  }
+  const auto loaded = config::load(place.config);
+  if (!loaded.problems.empty()) {
+    for (const auto& problem : loaded.problems) streams.err << problem.text() << '\n';
+    streams.err << "trunkline: the hub is asked first, so the configuration must be right\n";
+    return kUsage;
+  }
+  int status = kDone;
+  const auto opened = open_place(place, streams, status);
+  if (!opened) return status;
+  const auto all = opened->store->all();
+  if (!all) return failed(all.error(), streams);
+  const auto known = find(*all, *device);
+  if (!known) return failed({ErrorCode::not_found, "device " + id + " has no identity; add it"}, streams);
+  if (known->primary == *fresh) return failed({ErrorCode::exists, "device " + id + " has this key already"}, streams);
+  const auto prove = [&](const Secret& secret) {
+    return prove_hub(loaded.settings.hub, {Identity{*device, secret, {}, {}, true, {}}});
+  };
+  const auto proof = prove(*fresh);
+  if (proof.accepted == 0) {
+    streams.err << "trunkline: nothing was changed: "
+                << (proof.unreachable.empty() ? "the hub refuses the new key: " +
+                                                    (proof.refused.empty() ? "no answer" : proof.refused.front().why)
+                                              : "the hub cannot be asked: " + proof.unreachable)
+                << '\n';
+    return kFailed;
+  }
+  const bool old_works = prove(known->primary).accepted > 0;
+  auto wanted = *known;
+  wanted.primary = *fresh;
+  wanted.secondary = old_works ? known->primary : Secret();
+  wanted.updated = {};
+  if (auto stored = opened->store->put({wanted}); !stored) return failed(stored.error(), streams);
+  return announce(*opened,
+                  "the hub takes the new key of " + id +
+                      (old_works ? "; the one before stays as secondary, because the hub takes it, too"
+                                 : "; the one before is forgotten, the hub takes it no longer"),
+                  streams, streams.out);
 }
 
 int identity_import(const Place& place, const std::string& file, const Streams& streams) {
@@ -154,7 +253,9 @@ int identity_import(const Place& place, const std::string& file, const Streams& 
     return kUsage;
   }
   if (others_may_read(file)) streams.err << "warning: others may read " << file << "; chmod 600 it, or remove it\n";
-  const auto import = identity::parse_identities(text->reveal());
+  const bool export_of_registry = identity::is_registry_export(text->reveal());
+  auto import =
+      export_of_registry ? identity::parse_registry(text->reveal()) : identity::parse_identities(text->reveal());
   if (!import.problems.empty()) {
     for (const auto& problem : import.problems) {
       streams.err << file << ':' << problem.line << ": " << problem.message << '\n';
@@ -165,7 +266,23 @@ int identity_import(const Place& place, const std::string& file, const Streams& 
   int status = kDone;
   const auto opened = open_place(place, streams, status);
   if (!opened) return status;
-  if (auto stored = opened->store->put(import.identities); !stored) return failed(stored.error(), streams);
+  if (export_of_registry) {
+    // A registry knows nothing of the devices' own keys.
+    const auto all = opened->store->all();
+    if (!all) return failed(all.error(), streams);
+    std::unordered_map<DeviceId, Secret> own;
+    for (const auto& known : *all) own.emplace(known.device, known.psk);
+    for (auto& one : import.identities) {
+      if (const auto found = own.find(one.device); found != own.end()) one.psk = found->second;
+    }
+  }
+  const bool watched = &streams.err == &std::cerr && isatty(STDERR_FILENO) == 1;
+  const auto progress = [&](std::size_t written) {
+    if (watched) streams.err << '\r' << written << " of " << import.identities.size() << std::flush;
+  };
+  auto stored = opened->store->put(import.identities, progress);
+  if (watched) streams.err << '\r';
+  if (!stored) return failed(stored.error(), streams);
   return announce(*opened, "imported " + std::to_string(import.identities.size()) + " identities", streams,
                   streams.out);
 }
@@ -176,17 +293,19 @@ int identity_list(const Place& place, bool as_json, const Streams& streams) {
   if (!opened) return status;
   const auto all = opened->store->all();
   if (!all) return failed(all.error(), streams);
+  const auto usages = usages_of(*opened);
+  if (!usages) return failed(usages.error(), streams);
   if (as_json) {
     json::array out;
-    for (const auto& identity : *all) out.push_back(describe(identity));
+    for (const auto& identity : *all) out.push_back(describe(identity, *usages));
     streams.out << json::serialize(out) << '\n';
     return kDone;
   }
-  TextTable table({"device", "state", "secondary", "psk", "updated"});
+  TextTable table({"device", "state", "secondary", "psk", "updated", "last used", "last refused"});
   for (const auto& identity : *all) {
     table.add({identity.device.text(), identity.enabled ? "enabled" : "disabled",
                identity.secondary.empty() ? "no" : "yes", identity.psk.empty() ? "no" : "yes",
-               to_rfc3339(identity.updated)});
+               to_rfc3339(identity.updated), usage_of(*usages, identity).first, usage_of(*usages, identity).second});
   }
   streams.out << table.text() << all->size() << (all->size() == 1 ? " identity\n" : " identities\n");
   return kDone;
@@ -202,8 +321,10 @@ int identity_show(const Place& place, const std::string& id, bool as_json, const
   if (!all) return failed(all.error(), streams);
   const auto found = find(*all, *device);
   if (!found) return failed({ErrorCode::not_found, "device " + id + " has no identity"}, streams);
+  const auto usages = usages_of(*opened);
+  if (!usages) return failed(usages.error(), streams);
   if (as_json) {
-    streams.out << json::serialize(describe(*found)) << '\n';
+    streams.out << json::serialize(describe(*found, *usages)) << '\n';
     return kDone;
   }
   const auto key = [](const Secret& secret) {
@@ -211,7 +332,12 @@ int identity_show(const Place& place, const std::string& id, bool as_json, const
   };
   streams.out << "device     " << id << "\nstate      " << (found->enabled ? "enabled" : "disabled") << "\nprimary    "
               << key(found->primary) << "\nsecondary  " << key(found->secondary) << "\npsk        " << key(found->psk)
-              << "\nupdated    " << to_rfc3339(found->updated) << '\n';
+              << "\nupdated    " << to_rfc3339(found->updated) << "\nused       " << usage_of(*usages, *found).first
+              << "\nrefused    " << usage_of(*usages, *found).second;
+  if (const auto usage = usages->find(id); usage != usages->end() && !usage->second.refusal.empty()) {
+    streams.out << ": " << usage->second.refusal;
+  }
+  streams.out << '\n';
   return kDone;
 }
 

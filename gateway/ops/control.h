@@ -22,6 +22,10 @@ class Control {
   virtual void kept(std::string request, std::function<void(std::string json)> done) = 0;
   // Prometheus text.
   virtual std::string metrics() = 0;
+  // Reads the configuration again and takes over what changed; the answer is {"ok":true,"change":{…},"warnings":[…],
+  // "trouble":[…]} (the shapes: gateway/app/reloader.h), or {"ok":false,"error":…,"problems":[…]} and nothing has
+  // changed. dry_run: only says what would change.
+  virtual void reload(bool dry_run, std::function<void(std::string json)> done) = 0;
   // The identity store was changed by a command of ours: read it again. Empty on success, else what failed.
   virtual std::string identities_changed() = 0;
 };

@@ -71,6 +71,10 @@ class Connection : public std::enable_shared_from_this<Connection> {
       control_.status([self = shared_from_this()](std::string text) { self->write(std::move(text)); });
     } else if (name == "ledger" || name == "spool" || name == "deadletters") {
       control_.kept(line, [self = shared_from_this()](std::string text) { self->write(std::move(text)); });
+    } else if (name == "reload") {
+      const auto* dry = request.as_object().if_contains("dry_run");
+      control_.reload(dry != nullptr && dry->is_bool() && dry->as_bool(),
+                      [self = shared_from_this()](std::string text) { self->write(std::move(text)); });
     } else if (name == "identities_changed") {
       const auto failed = control_.identities_changed();
       write(failed.empty() ? R"({"ok":true})" : json::serialize(json::object{{"error", failed}}));
@@ -78,7 +82,7 @@ class Connection : public std::enable_shared_from_this<Connection> {
       write(json::serialize(json::object{{"text", control_.metrics()}}));
     } else {
       write(json::serialize(json::object{
-          {"error", "unknown op; known are status, ledger, spool, deadletters, metrics, identities_changed"}}));
+          {"error", "unknown op; known are status, ledger, spool, deadletters, metrics, reload, identities_changed"}}));
     }
   }
 

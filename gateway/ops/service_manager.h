@@ -9,6 +9,7 @@ namespace trunkline::ops {
 
 // sd_notify(3); every call is silent where no service manager listens. Main thread.
 void notify_ready(const std::string& status);
+void notify_reloading();  // until the next notify_ready
 void notify_stopping();
 void notify_watchdog();
 

@@ -72,6 +72,12 @@ CommandKeeper::CommandKeeper(Ports ports, const Clock& clock, Metrics& metrics, 
 CommandKeeper::~CommandKeeper() = default;
 
 void CommandKeeper::add(DeviceSlot slot, const DeviceId& device, const Limits& limits) {
+  // Another map: what is in our care stays there.
+  if (auto* known = find(slot)) {
+    known->limits = limits;
+    touch(*known);
+    return;
+  }
   if (lines_.size() <= slot.value) lines_.resize(slot.value + 1);
   lines_[slot.value] = std::make_unique<Line>(slot, device, limits, seed_ + slot.value);
 }

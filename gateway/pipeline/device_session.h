@@ -107,6 +107,8 @@ struct DeviceSession {
   SteadyTime ready_at{};  // when the present session was authorised first
   SteadyTime renew_at = kNever;
   bool renewing = false;
+  WallTime used_at{};     // the hub took a token of it last; WallTime{}: not in this run
+  WallTime refused_at{};  // it refused one last
   KeyChoice key = KeyChoice::primary;
   bool other_key = false;          // the one before `key` was just refused
   std::optional<LinkFault> fault;  // the last one, cleared by the first attach after it

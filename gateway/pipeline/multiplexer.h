@@ -101,6 +101,9 @@ class Multiplexer final : public UplinkEvents {
   // Ends its session; what waits stays in the spool, what is in flight is settled by nobody any more.
   void remove(const DeviceId& device);
 
+  // Nothing of it waits or is on its way, so that removing it leaves nothing behind.
+  [[nodiscard]] bool drained(const DeviceId& device) const;
+
   void offer(MessagePtr message);
   void missed(const DeviceId& device, Position newest);
   void on_batch(ReadAnswer answer);
@@ -119,8 +122,14 @@ class Multiplexer final : public UplinkEvents {
   [[nodiscard]] bool reachable(DeviceSlot slot) const {
     return devices_.at(slot.value)->presence == Presence::reachable;
   }
-  void identities_changed();  // devices in quarantine or disabled are tried again at once
-  void stop();                // nothing new is sent; what is in flight may still be settled
+  // In quarantine or disabled they are tried again at once; a live session proves its new key without ending.
+  void identities_changed(const std::vector<DeviceId>& devices);
+  // Options::attach_rate and send_rate, as the operator wants them now.
+  void set_rates(double attach, double send) {
+    attach_pace_.configure(attach);
+    send_pace_.configure(send);
+  }
+  void stop();  // nothing new is sent; what is in flight may still be settled
   void close() { trunk_.close(); }
   [[nodiscard]] bool closed() const { return trunk_.closed(); }
 
@@ -153,6 +162,8 @@ class Multiplexer final : public UplinkEvents {
     std::optional<std::uint32_t> connection;
     KeyChoice key;            // the one that the hub took last
     SteadyTime starved_from;  // it wants to send and has no credit since; kNever if not so
+    WallTime used_at{};       // the hub took a token of it last; WallTime{}: not in this run
+    WallTime refused_at{};    // the hub refused one last
   };
   struct ConnectionStatus {
     Trunk::State state;

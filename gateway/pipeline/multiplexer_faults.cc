@@ -44,6 +44,7 @@ void Multiplexer::on_refused(DeviceSlot slot, LinkFault fault) {
     touch(device);
     return;
   }
+  device.refused_at = wall_;
   if (fault.kind == Kind::unauthorised && take_other_key(device)) return;
   fail(device, std::move(fault));
 }

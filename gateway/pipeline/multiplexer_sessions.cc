@@ -54,6 +54,14 @@ void Multiplexer::remove(const DeviceId& id) {
   device.state = SessionState::removed;
 }
 
+bool Multiplexer::drained(const DeviceId& id) const {
+  const auto known = slots_.find(id);
+  if (known == slots_.end()) return true;
+  const auto& device = *devices_[known->second.value];
+  return device.state == SessionState::removed || (device.waiting.empty() && device.in_flight.empty() &&
+                                                   !device.backlog && !device.reading && device.outstanding == 0);
+}
+
 bool Multiplexer::wants(const DeviceSession& device, DeviceLink which, bool at_start) {
   switch (which) {
     case DeviceLink::telemetry:
@@ -142,6 +150,7 @@ void Multiplexer::on_authorised(DeviceSlot slot) {
   if (device.connection == nullptr) return;
   trunk_.on_authorised(*device.connection);
   device.renewing = false;
+  device.used_at = wall_;
   if (std::exchange(device.other_key, false)) {
     second_keys_.add();
     log::warning("device_key_switched",
@@ -170,17 +179,20 @@ void Multiplexer::on_attached(DeviceSlot slot, DeviceLink which) {
   touch(device);
 }
 
-void Multiplexer::identities_changed() {
-  for (auto& device : devices_) {
-    if (device->state == SessionState::quarantined || device->state == SessionState::disabled) {
-      device->retry_at = now_;
-      device->retry.reset();
-    } else if (device->state == SessionState::ready && !device->renewing) {
-      device->renew_at = now_;  // the key may be another one now; proven on the live links
+void Multiplexer::identities_changed(const std::vector<DeviceId>& devices) {
+  for (const auto& id : devices) {
+    const auto known = slots_.find(id);
+    if (known == slots_.end()) continue;
+    auto& device = at(known->second);
+    if (device.state == SessionState::quarantined || device.state == SessionState::disabled) {
+      device.retry_at = now_;
+      device.retry.reset();
+    } else if (device.state == SessionState::ready && !device.renewing) {
+      device.renew_at = now_;  // the key may be another one now; proven on the live links
     }
-    device->key = KeyChoice::primary;
-    device->other_key = false;
-    touch(*device);
+    device.key = KeyChoice::primary;
+    device.other_key = false;
+    touch(device);
   }
 }
 

@@ -56,7 +56,8 @@ Multiplexer::Status Multiplexer::status() const {
                            device.fault ? device.fault->text() : std::string(),
                            device.fault ? std::optional(device.fault->kind) : std::nullopt,
                            waits ? device.retry_at : kNever, connection, device.key,
-                           (device.blocked || device.probing) && !device.waiting.empty() ? device.blocked_at : kNever});
+                           (device.blocked || device.probing) && !device.waiting.empty() ? device.blocked_at : kNever,
+                           device.used_at, device.refused_at});
   }
   return out;
 }

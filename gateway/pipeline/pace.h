@@ -13,6 +13,9 @@ class Pace {
   // Permits per second; 0 is off: unbounded until the hub complains.
   explicit Pace(double configured) : configured_(configured), rate_(configured) {}
 
+  // What the operator wants from now on; what the hub asked for is forgotten.
+  void configure(double configured) { *this = Pace(configured); }
+
   // One permit, if there is one.
   bool take(SteadyTime now);
   // When the next permit is there; `now` if there is one.

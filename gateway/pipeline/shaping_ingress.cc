@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "gateway/pipeline/shaping_ingress.h"
 
+#include <algorithm>
 #include <mutex>
 #include <optional>
 
@@ -16,8 +17,10 @@ constexpr std::size_t kMaxWaiting = 1000;
 }  // namespace
 
 struct ShapingIngress::Device {
-  Device(std::shared_ptr<const PayloadMap> map, const Captures& captures) : shaper(std::move(map), captures) {}
+  Device(std::shared_ptr<const PayloadMap> map, const Captures& captures)
+      : groups(map->group.count() > 0), shaper(std::move(map), captures) {}
 
+  const bool groups;
   std::mutex mutex;
   Shaper shaper;
   LogLimit log;
@@ -36,22 +39,38 @@ ShapingIngress::ShapingIngress(Ingress& inner, const std::vector<DeviceMap>& dev
       grouped_(metrics.metric("shaped_grouped_total", "Messages that became part of a group")),
       refused_(metrics.metric("shaped_refused_total", "Messages that were not what their payload map expects")),
       metrics_(metrics) {
-  for (const auto& device : devices) {
-    if (!device.shape) continue;
-    groups_ = groups_ || device.shape->group.count() > 0;
-    devices_.emplace(device.id, std::make_unique<Device>(device.shape, device.captures));
+  devices_ = std::make_shared<const Devices>();
+  change({{}, devices});
+}
+
+void ShapingIngress::change(const DeviceChanges& changes) {
+  auto next = std::make_shared<Devices>(*devices_.load());
+  const auto leave = [&](const DeviceId& id) {
+    const auto found = next->find(id);
+    if (found == next->end()) return;
+    leaving_.push_back(std::move(found->second));
+    next->erase(found);
+  };
+  for (const auto& id : changes.removed) leave(id);
+  for (const auto& map : changes.added) {
+    leave(map.id);
+    if (map.shape) next->emplace(map.id, std::make_shared<Device>(map.shape, map.captures));
   }
+  groups_ = std::any_of(next->begin(), next->end(), [](const auto& one) { return one.second->groups; });
+  devices_.store(std::move(next));
 }
 
 ShapingIngress::~ShapingIngress() = default;
 
 void ShapingIngress::submit(Telemetry telemetry, Completion<Admission> done) {
-  const auto found = devices_.find(telemetry.device);
-  if (found == devices_.end()) {
+  const auto devices = devices_.load();
+  const auto found = devices->find(telemetry.device);
+  if (found == devices->end()) {
     inner_.submit(std::move(telemetry), std::move(done));
     return;
   }
-  auto& device = *found->second;
+  const auto& kept = found->second;
+  auto& device = *kept;
   shaped_.add();
   const bool sender_waits = telemetry.sender_waits;
   auto channel = telemetry.channel;
@@ -71,11 +90,11 @@ void ShapingIngress::submit(Telemetry telemetry, Completion<Admission> done) {
   }
   switch (verdict.kind) {
     case Shaper::Verdict::Kind::forward:
-      inner_.submit(std::move(telemetry), Completion<Admission>([&device, channel = std::move(channel),
+      inner_.submit(std::move(telemetry), Completion<Admission>([kept, channel = std::move(channel),
                                                                  done = std::move(done)](Admission answer) mutable {
                       if (answer.kind != Admission::Kind::safe && answer.kind != Admission::Kind::duplicate) {
-                        const std::lock_guard lock(device.mutex);
-                        device.shaper.forget(channel);
+                        const std::lock_guard lock(kept->mutex);
+                        kept->shaper.forget(channel);
                       }
                       done(std::move(answer));
                     }));
@@ -111,43 +130,49 @@ void ShapingIngress::say_state(const DeviceId& id, Device& device, const std::st
 
 void ShapingIngress::tick(bool all) {
   const auto now = clock_.steady();
-  for (auto& [id, device] : devices_) {
-    std::optional<Telemetry> group;
-    std::vector<Completion<Admission>> waiting;
-    {
-      const std::lock_guard lock(device->mutex);
-      if (device->group_out) continue;
-      if (device->again) {
-        group = std::exchange(device->again, std::nullopt);
-        waiting = std::exchange(device->again_waiting, {});
-      } else if (all || device->shaper.deadline() <= now) {
-        group = device->shaper.due(all ? std::max(now, device->shaper.deadline()) : now);
-        waiting = std::exchange(device->waiting, {});
-      }
-      device->group_out = group.has_value();
-    }
-    if (group) {
-      send_group(*device, std::move(*group), std::move(waiting));
-    } else {
-      // The group said nothing new.
-      for (auto& done : waiting) done(Admission::safe());
-    }
-  }
+  for (const auto& [id, device] : *devices_.load()) tick(device, now, all);
+  std::erase_if(leaving_, [&](const DevicePtr& device) { return !tick(device, now, true); });
 }
 
-void ShapingIngress::send_group(Device& device, Telemetry telemetry, std::vector<Completion<Admission>> waiting) {
+bool ShapingIngress::tick(const DevicePtr& kept, SteadyTime now, bool all) {
+  auto& device = *kept;
+  std::optional<Telemetry> group;
+  std::vector<Completion<Admission>> waiting;
+  {
+    const std::lock_guard lock(device.mutex);
+    if (device.group_out) return true;
+    if (device.again) {
+      group = std::exchange(device.again, std::nullopt);
+      waiting = std::exchange(device.again_waiting, {});
+    } else if (all || device.shaper.deadline() <= now) {
+      group = device.shaper.due(all ? std::max(now, device.shaper.deadline()) : now);
+      waiting = std::exchange(device.waiting, {});
+    }
+    device.group_out = group.has_value();
+  }
+  if (group) {
+    send_group(kept, std::move(*group), std::move(waiting));
+    return true;
+  }
+  // The group said nothing new.
+  for (auto& done : waiting) done(Admission::safe());
+  return false;
+}
+
+void ShapingIngress::send_group(const DevicePtr& device, Telemetry telemetry,
+                                std::vector<Completion<Admission>> waiting) {
   auto kept = telemetry;
-  inner_.submit(std::move(telemetry), Completion<Admission>([&device, kept = std::move(kept),
+  inner_.submit(std::move(telemetry), Completion<Admission>([device, kept = std::move(kept),
                                                              waiting = std::move(waiting)](Admission answer) mutable {
                   {
-                    const std::lock_guard lock(device.mutex);
-                    device.group_out = false;
+                    const std::lock_guard lock(device->mutex);
+                    device->group_out = false;
                     if (answer.kind == Admission::Kind::throttled) {
-                      device.again = std::move(kept);
-                      device.again_waiting = std::move(waiting);
+                      device->again = std::move(kept);
+                      device->again_waiting = std::move(waiting);
                       return;
                     }
-                    if (answer.kind != Admission::Kind::safe) device.shaper.forget({});
+                    if (answer.kind != Admission::Kind::safe) device->shaper.forget({});
                   }
                   for (auto& done : waiting) done(answer);
                 }));

@@ -3,6 +3,7 @@
 """Planted secrets show up nowhere: not in the finest log, in no status output, not in spool or store [S-01]."""
 
 import base64
+import json
 import os
 import sys
 
@@ -63,7 +64,35 @@ def body(scenario):
     load.wait_acknowledged(load.acknowledged + 100)
     eventually(lambda: gateway.status()["safety"]["dead_lettered"] == 1, "the rejected message is a dead letter")
 
+    # What changes keys speaks of them all the time.
+    fresh, exported, shared = new_key(), new_key(), "a very secret psk of its own"
+    changed = {}
+    hub.ask("add_device", device=GOOD, key=fresh, secondary_key=keys[GOOD])
+    done = gateway.cli("identity", "rotate", GOOD, "--key-file", "-", stdin=fresh + "\n")
+    changed["identity rotate"] = done.stdout + done.stderr
+    expect("the hub takes the new key" in done.stdout and "stays as secondary" in done.stdout, f"rotate says {done.stdout}")
+    done = gateway.cli("identity", "rotate", GOOD, "--key-file", "-", stdin=exported + "\n", expected=1)
+    changed["identity rotate, refused"] = done.stdout + done.stderr
+    expect("nothing was changed: the hub refuses the new key" in done.stderr, f"rotate says {done.stderr}")
+    export = json.dumps([
+        {"deviceId": name, "status": "enabled", "authentication": {"type": "sas", "symmetricKey": {"primaryKey": key}}}
+        for name, key in (("spare-1", exported), ("spare-2", "not base64 " + exported))
+    ])
+    done = gateway.cli("identity", "import", "-", stdin=export, expected=2)
+    changed["identity import, refused"] = done.stdout + done.stderr
+    expect("spare-2" in done.stderr and "nothing was imported" in done.stderr, f"import says {done.stderr}")
+    done = gateway.cli("identity", "import", "-", stdin=export.replace("not base64 ", ""))
+    changed["identity import"] = done.stdout + done.stderr
+    done = gateway.cli("identity", "add", "spare-1", "--psk-file", "-", stdin=shared + "\n")
+    changed["identity add --psk-file"] = done.stdout + done.stderr
+    shown = json.loads(gateway.cli("identity", "show", "spare-1", "--json").stdout)
+    expect(shown["psk"] and not shown["secondary"], f"the key for the handshake did not stay beside the other: {shown}")
+    done = gateway.cli("reload", "--json")
+    changed["reload"] = done.stdout + done.stderr
+    load.wait_acknowledged(load.acknowledged + 20)
+
     said = {
+        **changed,
         "log": "\n".join(gateway.process.lines),
         **{path: gateway.get(path)[1] for path in ("/", "/status.json", "/metrics", "/healthz", "/readyz")},
         **{
@@ -77,7 +106,7 @@ def body(scenario):
     }
     expect('level = "debug"' in said["config print"], "the log is not at its finest")
     expect("scale-2" in said["/status.json"] and GOOD in said["identity list --json"], "nothing was said at all")
-    texts = [keys[GOOD], keys[WRONG], second, PASSWORD, PSK, "SharedAccessSignature", "sig="]
+    texts = [keys[GOOD], keys[WRONG], fresh, exported, shared, second, PASSWORD, PSK, "SharedAccessSignature", "sig="]
     for where, words in said.items():
         for secret in [*texts, PAYLOAD, COMMAND]:
             expect(secret not in words, f"{where} shows a secret or a payload ({secret[:6]}…)")

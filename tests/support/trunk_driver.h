@@ -43,9 +43,6 @@ class TrunkDriver final : private UplinkEvents,
   }
   // One message of the device; its position's sequence number.
   std::uint64_t say(DeviceSlot slot, std::string body);
-  void identities_changed() {
-    act([&] { mux_.identities_changed(); });
-  }
 
   // Runs the loop until `done`, or for the limit; `done` is asked after each event.
   bool until(const std::function<bool()>& done, std::chrono::milliseconds limit = std::chrono::seconds(30));

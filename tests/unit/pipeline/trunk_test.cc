@@ -76,7 +76,7 @@ TEST_CASE("the secondary key is tried when the primary is refused, and the switc
   REQUIRE(bench.of("a").key == KeyChoice::secondary);
 
   // A change in the store starts with the primary again, on the live links; refused, the other one is taken as before.
-  bench.mux.identities_changed();
+  bench.mux.identities_changed({device_id("a")});
   bench.tick();
   REQUIRE(bench.uplink.tokens[slot] == "primary");
   bench.mux.on_refused(slot, link_fault(Kind::unauthorised));
