@@ -60,6 +60,13 @@ void describe(json::object& hub, const Multiplexer::Status& uplink, SteadyTime n
   hub["send_rate"] = uplink.send_rate > 0 ? json::value(uplink.send_rate) : json::value(nullptr);
 }
 
+// Whole seconds, as far as one can see; nothing for what does not happen.
+json::value seconds_at(double bytes, double per_second) {
+  constexpr double kFar = 100.0 * 365 * 86'400;
+  if (per_second <= 0 || bytes / per_second > kFar) return nullptr;
+  return static_cast<std::int64_t>(bytes / per_second);
+}
+
 bool in_conflict(const Multiplexer::DeviceStatus& device) {
   return device.fault_kind == LinkFault::Kind::taken_over;
 }
@@ -191,6 +198,12 @@ std::string to_json(const Snapshot& snapshot, const config::Settings& settings, 
     safety["fault"] = snapshot.store->fault;
     safety["set_aside"] = snapshot.store->set_aside;
     if (snapshot.store->sync_time) safety["sync_time_us"] = snapshot.store->sync_time->count();
+    const auto& store = *snapshot.store;
+    const auto room = snapshot.room_bytes - std::min(snapshot.room_bytes, snapshot.used_bytes);
+    safety["full_in_s"] = seconds_at(static_cast<double>(room), store.inflow);
+    safety["drained_in_s"] = store.depth.messages == 0
+                                 ? json::value(nullptr)
+                                 : seconds_at(static_cast<double>(store.depth.bytes), store.outflow - store.inflow);
     for (const auto& device : snapshot.store->devices) waiting[device.device.text()] = device.messages;
   }
   std::uint64_t kept = 0;

@@ -1,9 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "gateway/cli/kept_text.h"
 
-#include <array>
 #include <cstdint>
-#include <cstdio>
 
 #include "gateway/cli/text_table.h"
 
@@ -19,26 +17,6 @@ std::string text(const json::object& object, std::string_view name) {
 double number(const json::object& object, std::string_view name) {
   const auto* value = object.if_contains(name);
   return value != nullptr && value->is_number() ? value->to_number<double>() : 0;
-}
-
-std::string format(const char* form, double value) {
-  std::array<char, 48> out{};
-  std::snprintf(out.data(), out.size(), form, value);
-  return out.data();
-}
-
-std::string size_text(double bytes) {
-  constexpr std::array<const char*, 5> kUnits = {"%.0f B", "%.1f KiB", "%.1f MiB", "%.1f GiB", "%.1f TiB"};
-  std::size_t unit = 0;
-  for (; bytes >= 1024 && unit + 1 < kUnits.size(); ++unit) bytes /= 1024;
-  return format(kUnits[unit], bytes);
-}
-
-std::string time_text(double seconds) {
-  if (seconds < 120) return format("%.0f s", seconds);
-  if (seconds < 7200) return format("%.0f min", seconds / 60);
-  if (seconds < 48 * 3600) return format("%.1f h", seconds / 3600);
-  return format("%.1f days", seconds / 86'400);
 }
 
 // Names of the columns and of the members that fill them; a dot leads into `dropped`.
@@ -61,7 +39,7 @@ std::vector<std::string> row(const Columns& columns, const json::object& from, c
       if (const auto* reasons = from.if_contains("dropped"); reasons != nullptr && reasons->is_object()) {
         for (const auto& reason : reasons->as_object()) sum += number(reasons->as_object(), reason.key());
       }
-      out.push_back(format("%.0f", sum));
+      out.push_back(number_text("%.0f", sum));
     } else {
       out.push_back(text(from, member));
     }
@@ -154,8 +132,8 @@ std::string spool_text(const json::object& spool) {
     out += '\n';
   }
   if (!text(spool, "sync_time_us").empty()) {
-    out +=
-        "disk          a synced write took " + format("%.2f ms", number(spool, "sync_time_us") / 1000) + " at start\n";
+    out += "disk          a synced write took " + number_text("%.2f ms", number(spool, "sync_time_us") / 1000) +
+           " at start\n";
   }
   if (!text(spool, "fault").empty()) out += "fault         " + text(spool, "fault") + '\n';
   if (!text(spool, "set_aside").empty()) out += "set aside     " + text(spool, "set_aside") + '\n';

@@ -2,9 +2,7 @@
 #include "gateway/cli/status_text.h"
 
 #include <algorithm>
-#include <array>
 #include <cstdint>
-#include <cstdio>
 #include <map>
 #include <vector>
 
@@ -36,22 +34,30 @@ const json::object* object(const json::object& parent, std::string_view name) {
   return value == nullptr ? nullptr : value->if_object();
 }
 
-std::string bytes_text(std::uint64_t bytes) {
-  constexpr std::array<const char*, 5> kUnits = {"B", "KiB", "MiB", "GiB", "TiB"};
-  auto value = static_cast<double>(bytes);
-  std::size_t unit = 0;
-  while (value >= 1024 && unit + 1 < kUnits.size()) {
-    value /= 1024;
-    ++unit;
-  }
-  std::array<char, 32> out{};
-  std::snprintf(out.data(), out.size(), unit == 0 ? "%.0f %s" : "%.1f %s", value, kUnits[unit]);
-  return out.data();
-}
-
 std::string seconds_text(const json::object& from, std::string_view name) {
   if (text(from, name).empty()) return {};
   return std::to_string((number(from, name) + 999) / 1000) + " s";
+}
+
+std::string members_text(const json::object& object) {
+  std::string out;
+  for (const auto& member : object) {
+    const std::string name(member.key());
+    if (const auto value = text(object, name); !value.empty())
+      out += (out.empty() ? "" : ", ") + plain(name) + " " + value;
+  }
+  return out;
+}
+
+// What nobody calls a fault, but looks like one: a device from which nothing of use ever came.
+std::string doubt_text(const json::object& device) {
+  const auto topic = text(device, "peer");
+  if (text(device, "adapter").starts_with("mqtt") && text(device, "last_heard").empty() && !topic.empty()) {
+    return "nothing heard on " + topic + " yet: does it publish there?";
+  }
+  const auto* damage = object(device, "line");
+  if (damage == nullptr || number(device, "accepted") > 0 || number(device, "waiting") > 0) return {};
+  return "nothing but damage (" + members_text(*damage) + "): compare tcp.framing with what it sends";
 }
 
 std::string hub_text(const json::object& hub) {
@@ -68,11 +74,18 @@ std::string hub_text(const json::object& hub) {
 
 std::string safety_text(const json::object& safety) {
   auto line = "safety   " + std::to_string(number(safety, "waiting")) + " waiting (" +
-              bytes_text(number(safety, "waiting_bytes")) + " of " + bytes_text(number(safety, "cap_bytes")) + "), " +
+              size_text(static_cast<double>(number(safety, "waiting_bytes"))) + " of " +
+              size_text(static_cast<double>(number(safety, "cap_bytes"))) + "), " +
               std::to_string(number(safety, "unsettled")) + " unsettled, " +
               std::to_string(number(safety, "dead_lettered")) + " dead-lettered";
   if (const auto kept = number(safety, "commands_kept"); kept > 0)
     line += ", " + std::to_string(kept) + " commands kept";
+  if (!text(safety, "full_in_s").empty()) {
+    line += "; full in " + time_text(static_cast<double>(number(safety, "full_in_s"))) + " without the hub";
+  }
+  if (!text(safety, "drained_in_s").empty()) {
+    line += "; drained in " + time_text(static_cast<double>(number(safety, "drained_in_s")));
+  }
   if (const auto fault = text(safety, "fault"); !fault.empty()) line += "; " + fault;
   return line + "\n";
 }
@@ -147,6 +160,7 @@ std::string devices_text(const json::object& status) {
       fault += (fault.empty() ? "next try in " : "; next try in ") + next;
     }
     const auto heard = text(*device, "last_heard");
+    if (fault.empty()) fault = doubt_text(*device);
     table.add({text(*device, "id"), text(*device, "adapter"), text(*device, "presence"), text(*device, "state"),
                text(*device, "waiting"), text(*device, "accepted"), heard.empty() ? "never" : heard, fault});
   }
@@ -158,13 +172,7 @@ std::string device_text(const json::object& device) {
   for (const auto& member : device) {
     const std::string name(member.key());
     auto value = text(device, name);
-    if (const auto* inner = member.value().if_object()) {
-      for (const auto& part : *inner) {
-        const std::string key(part.key());
-        if (const auto one = text(*inner, key); !one.empty())
-          value += (value.empty() ? "" : ", ") + plain(key) + " " + one;
-      }
-    }
+    if (const auto* inner = member.value().if_object()) value = members_text(*inner);
     if (!value.empty()) out += name + std::string(name.size() < 14 ? 14 - name.size() : 1, ' ') + value + "\n";
   }
   return out;

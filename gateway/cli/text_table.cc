@@ -2,6 +2,8 @@
 #include "gateway/cli/text_table.h"
 
 #include <algorithm>
+#include <array>
+#include <cstdio>
 
 namespace trunkline::cli {
 namespace {
@@ -20,6 +22,26 @@ std::string plain(std::string_view text) {
     if (static_cast<unsigned char>(c) < 0x20 || c == 0x7F) c = '?';
   }
   return out;
+}
+
+std::string number_text(const char* form, double value) {
+  std::array<char, 48> out{};
+  std::snprintf(out.data(), out.size(), form, value);
+  return out.data();
+}
+
+std::string size_text(double bytes) {
+  constexpr std::array<const char*, 5> kUnits = {"%.0f B", "%.1f KiB", "%.1f MiB", "%.1f GiB", "%.1f TiB"};
+  std::size_t unit = 0;
+  for (; bytes >= 1024 && unit + 1 < kUnits.size(); ++unit) bytes /= 1024;
+  return number_text(kUnits[unit], bytes);
+}
+
+std::string time_text(double seconds) {
+  if (seconds < 120) return number_text("%.0f s", seconds);
+  if (seconds < 7200) return number_text("%.0f min", seconds / 60);
+  if (seconds < 48 * 3600) return number_text("%.1f h", seconds / 3600);
+  return number_text("%.1f days", seconds / 86'400);
 }
 
 TextTable::TextTable(std::vector<std::string> heading) {

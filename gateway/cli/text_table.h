@@ -23,4 +23,9 @@ class TextTable {
 // `text` on one line without control characters.
 std::string plain(std::string_view text);
 
+// A number as printf(3) writes it by `form`; bytes and durations in the unit that reads best.
+std::string number_text(const char* form, double value);
+std::string size_text(double bytes);
+std::string time_text(double seconds);
+
 }  // namespace trunkline::cli

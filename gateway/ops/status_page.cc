@@ -64,14 +64,14 @@ function bytes(value) {
 }
 const seconds = (ms) => Math.ceil(ms / 1000) + " s";
 
-function ago(time) {
-  if (!time) return "never";
-  const passed = Math.max(0, (new Date(last.time) - new Date(time)) / 1000);
-  if (passed < 120) return Math.round(passed) + " s ago";
-  if (passed < 7200) return Math.round(passed / 60) + " min ago";
-  if (passed < 172800) return Math.round(passed / 3600) + " h ago";
-  return Math.round(passed / 86400) + " days ago";
+function span(time) {
+  if (time === null || time === undefined) return "";
+  if (time < 120) return Math.round(time) + " s";
+  if (time < 7200) return Math.round(time / 60) + " min";
+  if (time < 172800) return Math.round(time / 3600) + " h";
+  return Math.round(time / 86400) + " days";
 }
+const ago = (time) => time ? span(Math.max(0, (new Date(last.time) - new Date(time)) / 1000)) + " ago" : "never";
 
 function pairs(list, rows) {
   list.replaceChildren();
@@ -129,6 +129,7 @@ function show() {
   $("room").value = safety.used_bytes || 0;
   pairs($("safety"), [["spool", bytes(safety.used_bytes || 0) + " of " + bytes(safety.room_bytes || 0)],
     ["waiting", safety.waiting], ["unsettled", safety.unsettled], ["dead-lettered", safety.dead_lettered, safety.dead_lettered > 0],
+    ["full without the hub in", span(safety.full_in_s)], ["drained in", span(safety.drained_in_s)],
     ["fault", safety.fault, true], ["set aside", safety.set_aside, true]]);
   pairs($("adapters"), (last.adapters || []).map((a) => [a.name, (a.healthy ? "works" : "does not work") + (a.detail ? ": " + a.detail : ""), !a.healthy]));
   devices();

@@ -7,8 +7,8 @@
 
 namespace trunkline {
 
-// How many bytes a second came in lately, over one to two minutes. Pure; owned by Store.
-class Inflow {
+// How many bytes a second came in, or left, lately: over one to two minutes. Pure; owned by Store.
+class ByteRate {
  public:
   void add(std::uint64_t bytes, SteadyTime now) {
     turn(now);

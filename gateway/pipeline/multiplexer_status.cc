@@ -4,6 +4,14 @@
 #include "gateway/pipeline/multiplexer.h"
 
 namespace trunkline {
+namespace {
+
+// It was closed because nobody needs it.
+bool never_lost(const Trunk::Connection& connection) {
+  return connection.fault.condition.empty() && connection.fault.description.empty();
+}
+
+}  // namespace
 
 std::string_view to_string(SessionState state) {
   switch (state) {
@@ -35,7 +43,7 @@ Multiplexer::Status Multiplexer::status() const {
   Status out{{}, in_flight(), trunk_.healthy(), send_pace_.rate(), send_pace_.slowed() || attach_pace_.slowed(), {}};
   for (const auto& one : trunk_.all()) {
     const bool open = one->state == Trunk::State::open;
-    out.connections.push_back({one->state, one->opened, open ? std::string() : one->fault.text(),
+    out.connections.push_back({one->state, one->opened, open || never_lost(*one) ? std::string() : one->fault.text(),
                                one->state == Trunk::State::waiting ? one->open_at : kNever, one->devices,
                                one->in_flight});
   }

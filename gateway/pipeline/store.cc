@@ -215,17 +215,18 @@ bool Store::commit(Chunk& chunk, const Moment& now) {
     booked_.clear();
     flush_at_ = kNever;
   }
-  committed(chunk, *done);
+  committed(chunk, *done, now.steady);
   return true;
 }
 
-void Store::committed(const Chunk& chunk, const Spool::Committed& done) {
+void Store::committed(const Chunk& chunk, const Spool::Committed& done, SteadyTime now) {
   commits_.add();
   written_.add(chunk.arrivals.size());
   dead_lettered_.add(count(done.booked.dead_lettered));
   expired_.add(count(done.booked.expired));
   dropped_oldest_.add(count(done.booked.dropped_oldest));
   capacity_.give_back(done.freed);
+  for (const auto& freed : done.freed) outflow_.add(freed.bytes, now);
   removed_.insert(removed_.end(), done.removed.begin(), done.removed.end());
   const auto drop_front = [](auto& queue, std::size_t number) {
     queue.erase(queue.begin(), queue.begin() + static_cast<std::ptrdiff_t>(number));

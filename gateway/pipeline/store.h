@@ -14,8 +14,8 @@
 #include "gateway/core/message.h"
 #include "gateway/core/outcome.h"
 #include "gateway/core/uplink.h"
+#include "gateway/pipeline/byte_rate.h"
 #include "gateway/pipeline/capacity.h"
-#include "gateway/pipeline/inflow.h"
 #include "gateway/pipeline/questions.h"
 #include "gateway/pipeline/spool.h"
 
@@ -103,8 +103,10 @@ class Store {
     std::string fault;      // why the last commit failed, empty if it did not
     std::string set_aside;  // where a damaged file was put at start, empty if none was
     std::optional<std::chrono::microseconds> sync_time;
+    double inflow = 0;  // bytes a second that came in lately, and that left because they were settled
+    double outflow = 0;
   };
-  [[nodiscard]] Status status() const;
+  [[nodiscard]] Status status(SteadyTime now);
   // With what is booked in memory only.
   [[nodiscard]] ::trunkline::Result<Books> books(WallTime now) const;
   // What the operator's questions are answered from, for one question; `readmit` is intake's.
@@ -148,7 +150,7 @@ class Store {
   void fill(Chunk& chunk, SteadyTime now, bool everything);
   bool add(Chunk& chunk, Queue& queue, Position position);
   void make_room(Chunk& chunk, const DeviceId& device);
-  void committed(const Chunk& chunk, const Spool::Committed& done);
+  void committed(const Chunk& chunk, const Spool::Committed& done, SteadyTime now);
   bool commit(Chunk& chunk, const Moment& now);
   bool commit_all(const Moment& now, bool everything = false);
   void answer(Queue& queue);
@@ -175,7 +177,8 @@ class Store {
   std::deque<Removal> removals_;
   std::vector<Removal> removed_;                // not told yet
   std::unordered_set<std::uint64_t> requeued_;  // dead letters whose new message is not written yet
-  Inflow inflow_;
+  ByteRate inflow_;
+  ByteRate outflow_;
   Tallies booked_;  // without a row
   SteadyTime flush_at_ = kNever;
   SteadyTime expire_at_{};

@@ -85,6 +85,7 @@ void Store::take(Settlement settlement, SteadyTime now) {
   Tally tally;
   tally.received = tally.accepted = 1;
   never_written_.add();
+  outflow_.add(held->arrival.message->footprint(), now);
   book(device, tally, now);
   answer(queue(device));
 }

@@ -8,8 +8,9 @@
 
 namespace trunkline {
 
-Store::Status Store::status() const {
-  return {spool_.depth(), pending_, spool_.devices(), fault_, spool_.set_aside(), spool_.sync_time()};
+Store::Status Store::status(SteadyTime now) {
+  return {spool_.depth(),     pending_,           spool_.devices(),        fault_,
+          spool_.set_aside(), spool_.sync_time(), inflow_.per_second(now), outflow_.per_second(now)};
 }
 
 ::trunkline::Result<Books> Store::books(WallTime now) const {

@@ -29,7 +29,7 @@ class StoreThread {
   // `question` is called on the store thread, between two commits.
   void ask(std::function<void(Store&)> question) { questions_.push(std::move(question)); }
   void status(std::function<void(const Store::Status&)> done) {
-    ask([done = std::move(done)](Store& store) { done(store.status()); });
+    ask([this, done = std::move(done)](Store& store) { done(store.status(clock_.steady())); });
   }
   // Called on the store thread with what a limit removed, before the reads that were answered after it. Before start.
   void on_removed(std::function<void(std::vector<Removal>)> tell) { tell_removed_ = std::move(tell); }

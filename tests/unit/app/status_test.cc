@@ -3,6 +3,7 @@
 
 #include <chrono>
 
+#include "gateway/base/json.h"
 #include "tests/support/catch.h"
 
 namespace trunkline::app {
@@ -111,6 +112,28 @@ TEST_CASE("a device in trouble is named with the step that helps it", "[status][
   CHECK(has(gateway.judged(Level::degraded).action, "stop the other client"));
   device.fault_kind = LinkFault::Kind::timeout;
   CHECK(has(gateway.judged(Level::degraded).action, "never answers"));
+}
+
+TEST_CASE("the time until the spool is full and until it is drained follow from what comes and goes",
+          "[status][D-06]") {
+  Gateway gateway;
+  gateway.snapshot.used_bytes = 400;
+  auto& store = *gateway.snapshot.store;
+  store.depth.messages = 4;
+  store.depth.bytes = 300;
+  const auto safety = [&gateway] {
+    const auto text = to_json(gateway.snapshot, gateway.settings, SteadyTime{} + 1h, WallTime{});
+    return json::parse(text).at("safety").as_object();
+  };
+  CHECK(safety()["full_in_s"].is_null());
+  CHECK(safety()["drained_in_s"].is_null());
+  store.inflow = 10;
+  CHECK(safety()["full_in_s"] == 60);
+  CHECK(safety()["drained_in_s"].is_null());  // it grows
+  store.outflow = 40;
+  CHECK(safety()["drained_in_s"] == 10);
+  store.depth.messages = 0;
+  CHECK(safety()["drained_in_s"].is_null());
 }
 
 }  // namespace trunkline::app

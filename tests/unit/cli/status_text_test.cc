@@ -16,7 +16,8 @@ std::string render(std::string_view text) {
 TEST_CASE("the first line is the verdict, its reason and what to do", "[cli]") {
   const auto text = render(R"({"verdict":"degraded","reason":"1 of 2 devices refused","action":"compare its key",
     "hub":{"state":"connected","host":"h.example.net","connections":1,"fault":"","next_try_ms":null},
-    "safety":{"waiting":3,"waiting_bytes":2048,"cap_bytes":1073741824,"dead_lettered":1,"unsettled":2},
+    "safety":{"waiting":3,"waiting_bytes":2048,"cap_bytes":1073741824,"dead_lettered":1,"unsettled":2,
+      "full_in_s":90000,"drained_in_s":61},
     "adapters":[{"name":"tcp","healthy":true,"detail":"1 listener"},{"name":"mqtt","healthy":false,"detail":"refused"}],
     "devices":[{"id":"a","adapter":"tcp","presence":"reachable","state":"ready","waiting":0,"accepted":12,"fault":"",
                 "next_try_ms":null,"last_heard":"2026-11-21T01:34:00.123Z"},
@@ -26,7 +27,8 @@ TEST_CASE("the first line is the verdict, its reason and what to do", "[cli]") {
       text ==
       "degraded: 1 of 2 devices refused -> compare its key\n"
       "hub      connected h.example.net, connections open 1\n"
-      "safety   3 waiting (2.0 KiB of 1.0 GiB), 2 unsettled, 1 dead-lettered\n"
+      "safety   3 waiting (2.0 KiB of 1.0 GiB), 2 unsettled, 1 dead-lettered; full in 25.0 h without the hub; drained "
+      "in 61 s\n"
       "adapter  tcp works: 1 listener\n"
       "adapter  mqtt does not work: refused\n"
       "DEVICE    ADAPTER  PRESENCE   STATE        WAITING  ACCEPTED  LAST HEARD                FAULT\n"
@@ -48,6 +50,22 @@ TEST_CASE("topics that nobody mapped are shown under their adapter, the first fe
   CHECK(render(R"({"verdict":"ok","adapters":[{"name":"mqtt","healthy":true,"unknown_topics":["1","2","3","4"]}]})") ==
         "ok\nadapter  mqtt works\n         nobody's topics: 1, 2, 3, and more (--json); map them, or name them in "
         "mqtt.ignore\n");
+}
+
+TEST_CASE("an MQTT device that was never heard is said with the topic on which it should speak", "[cli][S-01]") {
+  const auto text = render(R"({"verdict":"ok","devices":[{"id":"pump","adapter":"mqtt","state":"idle","fault":"",
+    "peer":"pump-1/state","last_heard":null},{"id":"tank","adapter":"mqtt","fault":"","peer":"t","last_heard":"now"}]})");
+  CHECK(text.find("nothing heard on pump-1/state yet: does it publish there?") != std::string::npos);
+  CHECK(text.find("nothing heard on t yet") == std::string::npos);
+}
+
+TEST_CASE("a TCP device that brings nothing but damage is said, one that works is not", "[cli][S-01]") {
+  const auto text = render(R"({"verdict":"ok","devices":[
+    {"id":"a","adapter":"tcp","fault":"","accepted":0,"waiting":0,"line":{"check_failed":2,"noise_bytes":70}},
+    {"id":"b","adapter":"tcp","fault":"","accepted":1,"waiting":0,"line":{"overlong":9}}]})");
+  CHECK(text.find("nothing but damage (check_failed 2, noise_bytes 70): compare tcp.framing with what it sends") !=
+        std::string::npos);
+  CHECK(text.find("overlong") == std::string::npos);
 }
 
 TEST_CASE("one device is a line for each thing that is known", "[cli]") {

@@ -94,7 +94,7 @@ TEST_CASE("with power, a cut at any moment loses nothing that was acknowledged, 
     rig.spool.reset();
     disk.restore(random());
     rig.open();
-    REQUIRE(rig.store->status().set_aside.empty());
+    REQUIRE(rig.store->status(rig.now.steady).set_aside.empty());
     REQUIRE(rig.spool->run() > run);
     waiting.clear();
     const auto found = kept(rig, waiting);
@@ -240,12 +240,12 @@ TEST_CASE("a disk that fails in any way stops acknowledgements, says why, and wo
   rig.offer("b");
   for (int i = 0; i < 3; ++i) REQUIRE(rig.process().failed);
   REQUIRE(rig.safe.empty());
-  REQUIRE_FALSE(rig.store->status().fault.empty());
-  REQUIRE(rig.store->status().pending == 2);
+  REQUIRE_FALSE(rig.store->status(rig.now.steady).fault.empty());
+  REQUIRE(rig.store->status(rig.now.steady).pending == 2);
   syncing ? disk.fail_syncs(0) : disk.fail_writes(0);
   REQUIRE_FALSE(rig.process().failed);
   REQUIRE(rig.safe.size() == 2);
-  REQUIRE(rig.store->status().fault.empty());
+  REQUIRE(rig.store->status(rig.now.steady).fault.empty());
   rig.crash();
   REQUIRE(rig.spool->depth().messages == 3);
   rig.balanced();

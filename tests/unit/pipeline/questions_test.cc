@@ -2,7 +2,7 @@
 #include "gateway/pipeline/questions.h"
 
 #include "gateway/base/json.h"
-#include "gateway/pipeline/inflow.h"
+#include "gateway/pipeline/byte_rate.h"
 #include "gateway/pipeline/intake.h"
 #include "gateway/pipeline/spool_reader.h"
 #include "tests/unit/pipeline/store_rig.h"
@@ -118,7 +118,7 @@ TEST_CASE("a spool that no gateway uses is read and not changed", "[D-05]") {
 }
 
 TEST_CASE("the time until the spool is full is told from the last minutes' inflow", "[D-06]") {
-  Inflow inflow;
+  ByteRate inflow;
   SteadyTime now = SteadyTime{} + 1h;
   for (int i = 0; i < 90; ++i) {
     inflow.add(100, now);

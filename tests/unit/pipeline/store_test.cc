@@ -101,7 +101,7 @@ TEST_CASE("a full disk acknowledges nothing but what the hub accepted, forgets n
     const auto result = bench.process();
     REQUIRE(result.failed);
     REQUIRE(bench.safe == std::vector<std::uint64_t>{3});
-    REQUIRE_FALSE(bench.store.status().fault.empty());
+    REQUIRE_FALSE(bench.store.status(SteadyTime{}).fault.empty());
     REQUIRE(result.reads.size() == 1);
     REQUIRE(result.reads[0].messages == std::vector{b4});
     REQUIRE_FALSE(result.reads[0].more);
@@ -110,7 +110,7 @@ TEST_CASE("a full disk acknowledges nothing but what the hub accepted, forgets n
   }
   REQUIRE_FALSE(bench.process().failed);
   REQUIRE(bench.safe == std::vector<std::uint64_t>{3, 1, 2, 4});
-  REQUIRE(bench.store.status().fault.empty());
+  REQUIRE(bench.store.status(SteadyTime{}).fault.empty());
   REQUIRE(bench.spool->depth().messages == 2);
   REQUIRE(bench.count("spool_commit_failures_total") == 2);
 }
