@@ -8,6 +8,7 @@ import secrets
 import urllib.error
 import urllib.request
 
+from books import Books, ledger_total
 from harness import SOON, expect
 
 
@@ -34,6 +35,9 @@ class Gateway:
         self.env = env
         self.process = None
         self.starts = 0
+        self.hub = hub
+        self.devices = list(keys)
+        hub.serve(self)
         text = f"""[hub]
 host = "{hub.host}"
 address = "127.0.0.1:{hub.port}"
@@ -80,10 +84,15 @@ control = "{self.control}"
 
     def start(self):
         self.starts += 1
-        self.process = self.scenario.start(
+        # What it will find in the books, to tell what this life adds.
+        baseline = ledger_total(self.cli("ledger", "--json").stdout) if self.starts > 1 else {}
+        process = self.process = self.scenario.start(
             f"gateway-{self.starts}", [self.program, "run", "--config", self.config], env=self.env
         )
-        return self.process
+        books = Books(self, self.hub, self.devices, baseline)
+        process.before_end = books.check
+        self.scenario.on_success(lambda: books.check() if process.running() else None)
+        return process
 
     def start_in_vain(self, *prefix, seconds=SOON):
         """Starts it as `prefix` says; its exit status and what it wrote, which is expected soon."""

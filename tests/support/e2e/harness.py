@@ -83,6 +83,7 @@ class Process:
         self._log.close()
 
     ended = False
+    before_end = None  # called when it is about to be told to end while it runs
 
     def running(self):
         return self._popen.poll() is None
@@ -135,6 +136,8 @@ class Process:
 
     def terminate(self, seconds=SOON):
         if self.running():
+            if self.before_end:
+                self.before_end()
             self._popen.send_signal(signal.SIGTERM)
         return self.wait(seconds)
 
@@ -194,6 +197,7 @@ class Scenario:
         self.ports = Ports()
         self.processes = []
         self.cleanups = []
+        self.checks = []
         # Short, because the path of a Unix socket may have 107 bytes only.
         self.folder = tempfile.mkdtemp(prefix="tl-", dir="/tmp")
         self.logs = os.path.join(self.folder, "log")
@@ -210,6 +214,10 @@ class Scenario:
     def on_exit(self, action):
         self.cleanups.append(action)
 
+    def on_success(self, check):
+        """Called when the scenario has passed, before anything is ended; it may still fail."""
+        self.checks.append(check)
+
     def run(self, command, expected=0, stdin=None, seconds=SOON):
         """Runs a program to its end; its standard output and error, after checking the exit status."""
         done = subprocess.run(command, input=stdin, capture_output=True, text=True, timeout=seconds, check=False)
@@ -223,6 +231,18 @@ class Scenario:
         return self
 
     def __exit__(self, kind, error, trace):
+        try:
+            if kind is None:
+                for check in self.checks:
+                    check()
+        except BaseException:
+            kind = Failure
+            raise
+        finally:
+            self._end(kind)
+        return False
+
+    def _end(self, kind):
         for action in reversed(self.cleanups):
             with contextlib.suppress(Exception):
                 action()
@@ -233,7 +253,6 @@ class Scenario:
             shutil.rmtree(self.folder, ignore_errors=True)
         else:
             print(f"{self.name}: the logs are kept in {self.logs}", file=sys.stderr, flush=True)
-        return False
 
     def show_logs(self, lines=30):
         for process in self.processes:

@@ -8,6 +8,11 @@ import socket
 from harness import SOON, expect
 
 
+# Operations after which each message is still at the hub once.
+HARMLESS = {"devices", "connections", "arrivals", "command", "feedback", "status", "wait_arrivals", "wait_outcome",
+            "wait_connections", "wait_link", "wait_twin", "twin", "call_method", "enqueue", "purge"}
+
+
 class Conversation:
     """One connection to a control socket, for those who ask often."""
 
@@ -57,10 +62,21 @@ class Hub:
         for device, key in devices.items():
             self.command += ["--device", f"{device}:{key}"]
         self.process = None
+        self.faulted = False  # it did something that lets a message come twice
+        self._starts = 0
+        self._gateways = []
         self.port = scenario.ports.take()
         self.start()
 
+    def serve(self, gateway):
+        self._gateways.append(gateway)
+
+    def counts_for(self, gateway):
+        """Whether what it has of the gateway's devices came from that gateway alone, and is all that ever came."""
+        return self._gateways == [gateway] and self._starts == 1
+
     def start(self):
+        self._starts += 1
         self.process = self.scenario.start("hubsim", [*self.command, "--listen", f"127.0.0.1:{self.port}"])
         found, _ = self.process.wait_line(r"^\{.*\}$")
         self.facts = json.loads(found.group(0))
@@ -82,6 +98,7 @@ class Hub:
 
     def ask(self, op, seconds=SOON, **arguments):
         """One operation of the control socket; its answer, which must not be an error."""
+        self.faulted = self.faulted or op not in HARMLESS
         with Conversation(self.control_path) as conversation:
             return conversation.ask(op, seconds, **arguments)
 

@@ -44,6 +44,9 @@ class LoadDevice(threading.Thread):
                 expect(left > 0, f"{self.device}: {self.acknowledged} of {number} acknowledged within {seconds:.0f} s")
                 self._changed.wait(left)
 
+    def set_rate(self, rate):
+        self._interval = 1 / rate
+
     def finish(self, seconds=SOON):
         """No new messages; returns when everything that was sent is acknowledged."""
         self._finishing = True

@@ -2,13 +2,16 @@
 # SPDX-License-Identifier: Apache-2.0
 """The scenarios' judgement finds what it is there to find, and the device clients speak their protocols."""
 
+import json
 import os
 import sys
+import types
 import unittest
 
 sys.dont_write_bytecode = True
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 
+import books  # noqa: E402
 import coap_client  # noqa: E402
 import mqtt_client  # noqa: E402
 from harness import Failure  # noqa: E402
@@ -17,6 +20,64 @@ from load import check_arrivals  # noqa: E402
 
 def arrivals(*pairs):
     return [{"body": f'{{"n":{number}}}', "message_id": ident} for number, ident in pairs]
+
+
+class StillGateway:
+    """A gateway at rest that says what it is told to say."""
+
+    starts = 1
+
+    def __init__(self, received, accepted, booked, waiting=0, sent=None):
+        self._metrics = (f"trunkline_received_total {received}\ntrunkline_uplink_accepted_total {accepted}\n"
+                         f"trunkline_uplink_sent_total {accepted if sent is None else sent}\n")
+        self._ledger = json.dumps({"total": {**booked, "waiting": 0, "unaccounted": 0, "dropped": {}}})
+        self._status = json.dumps({"safety": {"waiting": waiting, "unsettled": 0}})
+
+    def get(self, path):
+        return 200, self._metrics if path == "/metrics" else self._status
+
+    def cli(self, *_):
+        return types.SimpleNamespace(stdout=self._ledger)
+
+
+class StillHub:
+    def __init__(self, arrivals, faulted=False):
+        self._arrivals, self.faulted = arrivals, faulted
+        self.process = types.SimpleNamespace(running=lambda: True)
+
+    def counts_for(self, _):
+        return True
+
+    def ask(self, _):
+        return {"devices": [{"device": "a", "arrivals": self._arrivals}, {"device": "of another", "arrivals": 99}]}
+
+
+class ThreeBooks(unittest.TestCase):
+    @staticmethod
+    def difference(gateway, hub, baseline=None):
+        return books.Books(gateway, hub, ["a"], baseline or {})._difference()
+
+    def test_equal_counts_agree(self):
+        self.assertIsNone(self.difference(StillGateway(7, 5, {"received": 7, "accepted": 5}), StillHub(5)))
+
+    def test_what_an_earlier_life_booked_is_taken_off(self):
+        gateway = StillGateway(7, 5, {"received": 17, "accepted": 11})
+        self.assertIsNone(self.difference(gateway, StillHub(5), {"received": 10, "accepted": 6}))
+
+    def test_a_message_that_only_the_metrics_know_is_found(self):
+        self.assertIn("received", self.difference(StillGateway(8, 5, {"received": 7, "accepted": 5}), StillHub(5)))
+
+    def test_a_message_that_only_the_ledger_knows_is_found(self):
+        self.assertIn("accepted", self.difference(StillGateway(7, 5, {"received": 7, "accepted": 6}), StillHub(5)))
+
+    def test_a_message_that_the_hub_does_not_have_is_found(self):
+        self.assertIn("the hub has 4", self.difference(StillGateway(7, 5, {"received": 7, "accepted": 5}), StillHub(4, True)))
+
+    def test_a_repeat_needs_a_fault_of_the_hub(self):
+        gateway = StillGateway(7, 5, {"received": 7, "accepted": 5}, sent=6)
+        self.assertIn("the hub has 6", self.difference(gateway, StillHub(6)))
+        self.assertIsNone(self.difference(gateway, StillHub(6, faulted=True)))
+        self.assertIn("the hub has 7", self.difference(gateway, StillHub(7, faulted=True)))
 
 
 class Judgement(unittest.TestCase):
