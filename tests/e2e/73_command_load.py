@@ -99,6 +99,7 @@ tcp.command = {{ send = "CMD {{id}} {{payload}}\\n", reply = "DONE {{id}}" }}
     troubles = collections.Counter()
     sent, refused, slow = {}, 0, 0
     service = Conversation(hub.control_path)
+    hub.faulted = True  # links drop at random, asked for over this conversation
     told = collections.defaultdict(set)  # message id: what the service was told of it, and when
 
     def hear():
