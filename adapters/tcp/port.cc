@@ -349,9 +349,9 @@ void Port::note_unknown(const Line& line, std::string_view key, std::string_view
     text += "nobody known";
   }
   loop_.unknown.with([&](auto& sample) {
-    if (sample.size() < kMostUnknown && std::find(sample.begin(), sample.end(), text) == sample.end()) {
-      sample.push_back(text);
-    }
+    if (std::find(sample.begin(), sample.end(), text) != sample.end()) return;
+    if (sample.size() >= kMostUnknown) sample.erase(sample.begin());  // who tries now is looked for
+    sample.push_back(text);
   });
   if (const auto suppressed = unknown_log_.allow(loop_.clock.steady())) {
     log::warning("device_unknown",

@@ -51,6 +51,7 @@ def serve(host, port, talks):
         link.close()
 for number in range(3):
     host = socket.socket(); host.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    host.setsockopt(socket.IPPROTO_IP, 15, 1)  # IP_FREEBIND: the cable comes later
     host.bind(("{THERE}", 4001 + number)); host.listen(4)
     threading.Thread(target=serve, args=(host, 4001 + number, number == 1)).start()
 say("listening")
@@ -102,23 +103,34 @@ def ip(*arguments):
 
 
 def make_network(scenario):
-    if ip("netns", "add", NAME).returncode != 0:
-        return False
-    scenario.on_exit(lambda: ip("netns", "del", NAME))
+    """The servers, in a network namespace that lives as long as they do, and a cable to them; None without the right to do so."""
+    if subprocess.run(["unshare", "--net", "true"], capture_output=True, check=False).returncode != 0:
+        return None
+    server = scenario.start("serial-servers", ["unshare", "--net", sys.executable, "-c", SERVER])
+    server.wait_line("listening")
     steps = [
-        ("link", "add", NAME, "type", "veth", "peer", "name", "eth0", "netns", NAME),
+        ("link", "add", NAME, "type", "veth", "peer", "name", "eth0", "netns", str(server.pid)),
         ("addr", "add", f"{HERE}/29", "dev", NAME), ("addr", "add", f"{ALSO_HERE}/29", "dev", NAME), ("link", "set", NAME, "up"),
-        ("-n", NAME, "addr", "add", f"{THERE}/29", "dev", "eth0"), ("-n", NAME, "link", "set", "eth0", "up"),
     ]
-    return all(ip(*step).returncode == 0 for step in steps)
+    if not all(ip(*step).returncode == 0 for step in steps):
+        return None
+    scenario.on_exit(lambda: ip("link", "del", NAME))
+    there(server, "addr", "add", f"{THERE}/29", "dev", "eth0")
+    there(server, "link", "set", "eth0", "up")
+    return server
+
+
+def there(server, *arguments):
+    """The other end of the cable."""
+    done = subprocess.run(["nsenter", f"--net=/proc/{server.pid}/ns/net", "ip", *arguments], capture_output=True, text=True, check=False)
+    expect(done.returncode == 0, f"ip {' '.join(arguments)} there: {done.stderr}")
 
 
 def body(scenario):
-    if not make_network(scenario):
+    server = make_network(scenario)
+    if server is None:
         print("98_tcp_half_open: no right to make a network namespace here")
         sys.exit(77)
-    server = scenario.start("serial-servers", ["ip", "netns", "exec", NAME, sys.executable, "-c", SERVER])
-    server.wait_line("listening")
     keys = {meter.device: new_key() for meter in METERS}
     hub = Hub(scenario, keys)
     gateway = Gateway(scenario, hub, {"meters": "\n".join(meter.map() for meter in METERS)}, keys)
@@ -142,7 +154,7 @@ def body(scenario):
         idle = [row for row in sockets.splitlines() if f"{THERE}:4001" in row]
         expect(len(idle) == 1 and "timer:(keepalive," in idle[0], f"no keepalive timer on the idle line: {sockets}")
         # Packets still go there, and nobody answers: no FIN, no RST, no error.
-        ip("-n", NAME, "addr", "del", f"{THERE}/29", "dev", "eth0")
+        there(server, "addr", "del", f"{THERE}/29", "dev", "eth0")
         cut, start = time.monotonic(), len(gateway.process.lines)
         for meter in METERS:
             meter.found = None
@@ -158,7 +170,7 @@ def body(scenario):
         for meter in METERS:
             # Up to a second between its messages, whole seconds of keepalive, and slow machines; far from the other limit.
             expect(meter.found < SHORT + 8, f"{meter.device}: the cut was found after {meter.found:.1f} s instead of {SHORT} s")
-        ip("-n", NAME, "addr", "add", f"{THERE}/29", "dev", "eth0")
+        there(server, "addr", "add", f"{THERE}/29", "dev", "eth0")
         counts = {meter.device: hub.count(meter.device) for meter in METERS}
         until(lambda: all(hub.count(meter.device) > counts[meter.device] for meter in METERS), "readings again")
         note(f"cut {number}: " + ", ".join(f"{meter.device} found after {meter.found:.1f} s ({meter.reason})" for meter in METERS)

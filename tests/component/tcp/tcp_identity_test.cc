@@ -112,6 +112,24 @@ TEST_CASE("a peer that nobody knows gets so many bytes and so much time, and sho
   CHECK(std::any_of(sample.begin(), sample.end(), [](const auto& text) { return text.ends_with("'X9'"); }));
 }
 
+TEST_CASE("of many strangers the latest are shown", "[I-02][S-01]") {
+  auto maps = registering();
+  for (auto& map : maps) map.tcp->line.identify.hold_time = 300ms;
+  SafeRig rig(maps);
+  for (int i = 0; i < 30; ++i) {
+    auto stranger = rig.peer("pump-1");
+    REQUIRE(stranger.send("REG X" + std::to_string(i) + "\n"));
+    CHECK(stranger.closed_by_peer());
+  }
+  const auto sample = rig.adapter.status().unknown_topics;
+  CHECK(sample.size() == 20);
+  const auto shown = [&sample](std::string_view end) {
+    return std::any_of(sample.begin(), sample.end(), [end](const auto& text) { return text.ends_with(end); });
+  };
+  CHECK(shown("'X29'"));
+  CHECK_FALSE(shown("'X0'"));
+}
+
 TEST_CASE("a field of each message tells several devices on one connection apart", "[I-02]") {
   std::vector<DeviceMap> maps{shared_map("slave-1", By::frame, "01"), shared_map("slave-2", By::frame, "02")};
   for (auto& map : maps) map.tcp->line.identify.field = matching("^(\\d\\d)");
