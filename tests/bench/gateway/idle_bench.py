@@ -43,7 +43,7 @@ id = "{name}"
 tcp.listen = "127.0.0.1:{port}"
 tcp.ack = "ok\\n"
 tcp.command = {{ send = "CMD {{id}} {{payload}}\\n", reply = "DONE {{id}}" }}
-tcp.method = {{ send = "CALL {{id}} {{method}} {{payload}}\\n", reply = "RESULT {{id}} {{status}} {{payload}}" }}
+tcp.method = {{ send = "CALL {{id}} {{name}} {{payload}}\\n", reply = "RESULT {{id}} {{status}} {{payload}}" }}
 tcp.desired = {{ send = "SET {{id}} {{payload}}\\n", reply = "SET {{id}} OK" }}
 
 """
