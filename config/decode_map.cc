@@ -44,8 +44,8 @@ void read_type(TableReader& reader, DecodeField& field) {
     }
     return;
   }
-  std::string message = reader.name_of("type") + " is " + quoted(type->value) + "; write one of";
-  for (const auto name : names) message += (name == names.front() ? " " : ", ") + quoted(name);
+  std::string message = reader.name_of("type") + " is " + in_quotes(type->value) + "; write one of";
+  for (const auto name : names) message += (name == names.front() ? " " : ", ") + in_quotes(name);
   reader.findings().problem(type->mark, std::move(message));
 }
 

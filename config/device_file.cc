@@ -23,7 +23,7 @@ void read_symbol(TableReader& reader, std::string_view name, bool media_type, st
       std::all_of(value->value.begin(), value->value.end(), [](char c) { return c >= 0x20 && c < 0x7F; });
   if (!printable || value->value.size() > 128 || (media_type && value->value.find('/') == std::string::npos)) {
     reader.findings().problem(
-        value->mark, reader.name_of(name) + " is " + quoted(value->value) + "; write " +
+        value->mark, reader.name_of(name) + " is " + in_quotes(value->value) + "; write " +
                          (media_type ? "a media type such as \"application/json\"" : "an encoding such as \"utf-8\""));
     return;
   }
@@ -197,8 +197,8 @@ void read_device(const Table& table, Mark mark, References main, Findings& findi
   }
   DeviceDraft draft{DeviceMap{*id, findings.place(mark)}, named, {}, {}, {}, {}, false, {}, {}, {}, {}, {}};
   if (named) {
-    draft.claims.push_back(
-        {"id " + id->text(), "the device id " + quoted(id->text()), "give each id once", findings.place(text->mark)});
+    draft.claims.push_back({"id " + id->text(), "the device id " + in_quotes(id->text()), "give each id once",
+                            findings.place(text->mark)});
     draft.map.captures = {{"device", id->text()}};
   }
   if (const auto* preset = reader.find("preset")) {
@@ -341,8 +341,8 @@ void check_overlaps(const std::vector<DeviceDraft>& drafts, std::vector<Problem>
         if (!other.pattern.is_exact() && i < owner) continue;
         if (other.broker != one->broker || !other.pattern.overlaps(one->pattern)) continue;
         ++said;
-        warnings.push_back({other.place, "the topic " + quoted(other.pattern.text()) + " overlaps " +
-                                             quoted(one->pattern.text()) + " at " + place_text(one->place) +
+        warnings.push_back({other.place, "the topic " + in_quotes(other.pattern.text()) + " overlaps " +
+                                             in_quotes(one->pattern.text()) + " at " + place_text(one->place) +
                                              "; where both match, the more specific one gets the message"});
         break;
       }

@@ -54,7 +54,7 @@ std::optional<Address> read_address(TableReader& reader, std::string_view key, c
   }
   auto value = parsed->fill({{"device", draft.map.id.text()}});
   if (const auto why = fault(value); !why.empty()) {
-    reader.findings().problem(found->mark, reader.name_of(key) + " is " + quoted(value) + ": it " + why);
+    reader.findings().problem(found->mark, reader.name_of(key) + " is " + in_quotes(value) + ": it " + why);
     return std::nullopt;
   }
   return Address{std::move(value), reader.findings().place(found->mark), draft.named || !parsed->has("device")};
@@ -137,7 +137,7 @@ void read_coap_way(TableReader& reader, const DeviceDraft& draft, CoapMap& coap)
     coap.push = filled ? parse_push(filled->fill({{"device", draft.map.id.text()}})) : std::nullopt;
     if (!coap.push) {
       reader.findings().problem(url->mark,
-                                "coap.push is " + quoted(url->value) +
+                                "coap.push is " + in_quotes(url->value) +
                                     "; write an IP address and a path, such as \"coap://10.0.0.7:5683/cmd\"");
     }
   }
@@ -162,7 +162,7 @@ void read_coap_time(TableReader& reader, CoapMap& coap) {
   if ((time.find("option") != nullptr) == (time.find("query") != nullptr)) {
     reader.findings().problem(entry->value.mark, "coap.time needs one of option and query, such as { query = \"ts\" }");
   } else if (query && (query->value.empty() || query->value.size() > 64 || query->value.find_first_of("=&") < 64)) {
-    reader.findings().problem(query->mark, "coap.time.query is " + quoted(query->value) +
+    reader.findings().problem(query->mark, "coap.time.query is " + in_quotes(query->value) +
                                                "; write the name before the =, at most 64 characters");
   } else if (option && *option % 2 != 0) {
     reader.findings().problem(time.find("option")->mark,
@@ -190,14 +190,14 @@ void read_coap_map(const Entry& entry, const TableReader& device, References mai
   if (auto address = reader.text("address")) {
     coap.address = canonical_ip(address->value);
     if (!coap.address) {
-      findings.problem(address->mark, "coap.address is " + quoted(address->value) +
+      findings.problem(address->mark, "coap.address is " + in_quotes(address->value) +
                                           "; write the device's IP address alone, such as \"10.0.0.7\"");
       coap.address = address->value;
     }
   }
   if (auto identity = read_address(reader, "identity", draft, identity_fault)) {
     if (identity->own) {
-      draft.claims.push_back({"coap identity " + identity->value, "the DTLS identity " + quoted(identity->value),
+      draft.claims.push_back({"coap identity " + identity->value, "the DTLS identity " + in_quotes(identity->value),
                               "give each device its own", identity->place});
     }
     coap.identity = std::move(identity->value);
@@ -206,7 +206,7 @@ void read_coap_map(const Entry& entry, const TableReader& device, References mai
   const auto claim = [&](const Address& path) {
     if (!path.own) return;
     const auto who = coap.identity ? "dtls " + *coap.identity : "from " + coap.address.value_or("");
-    draft.claims.push_back({"coap " + who + '\0' + path.value, "the CoAP path " + quoted(path.value),
+    draft.claims.push_back({"coap " + who + '\0' + path.value, "the CoAP path " + in_quotes(path.value),
                             coap.identity || coap.address ? "each path of a device can have one meaning"
                                                           : "give each device its own paths, or its coap.address",
                             path.place});

@@ -178,9 +178,9 @@ const Kind* read_kind(TableReader& reader) {
     if (kind.name == named->value) return &kind;
     names.push_back(kind.name);
   }
-  std::string message = "tcp.framing.kind is " + quoted(named->value) + "; write one of";
-  for (const auto name : names) message += (name == names.front() ? " " : ", ") + quoted(name);
-  if (const auto meant = nearest(named->value, names)) message += " (did you mean " + quoted(*meant) + "?)";
+  std::string message = "tcp.framing.kind is " + in_quotes(named->value) + "; write one of";
+  for (const auto name : names) message += (name == names.front() ? " " : ", ") + in_quotes(name);
+  if (const auto meant = nearest(named->value, names)) message += " (did you mean " + in_quotes(*meant) + "?)";
   reader.findings().problem(named->mark, std::move(message));
   return nullptr;
 }

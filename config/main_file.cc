@@ -37,7 +37,7 @@ void read_hub(TableReader& root, MainFile& main) {
                                 "hub.host holds a connection string; write its HostName alone, and give the key to "
                                 "\"trunkline identity add\"");
     } else {
-      reader.findings().problem(host->mark, "hub.host is " + quoted(host->value) +
+      reader.findings().problem(host->mark, "hub.host is " + in_quotes(host->value) +
                                                 "; write the host name alone, such as \"contoso.azure-devices.net\"");
     }
   }
@@ -46,7 +46,7 @@ void read_hub(TableReader& root, MainFile& main) {
     if (auto endpoint = net::Endpoint::parse(address->value); endpoint && endpoint->port != 0) {
       hub.address = *endpoint;
     } else {
-      reader.findings().problem(address->mark, "hub.address is " + quoted(address->value) +
+      reader.findings().problem(address->mark, "hub.address is " + in_quotes(address->value) +
                                                    "; write host and port, such as \"10.0.0.1:5671\"");
     }
   }
@@ -112,7 +112,7 @@ void read_status(TableReader& root, MainFile& main) {
       main.status_place = root.findings().place(listen->mark);
       const auto address = ListenAddress::parse(listen->value);
       if (!address) {
-        reader.findings().problem(listen->mark, "status.listen is " + quoted(listen->value) +
+        reader.findings().problem(listen->mark, "status.listen is " + in_quotes(listen->value) +
                                                     "; write an IP address and a port, such as \"127.0.0.1:9464\"");
       } else {
         status.listen = address->text();

@@ -28,9 +28,9 @@ std::optional<std::string> read_broker_name(TableReader& reader, References main
     reader.findings().problem(entry.mark, "trunkline.toml has several brokers; say mqtt.broker = \"<its name>\"");
     return std::nullopt;
   }
-  std::string message = "mqtt.broker is " + quoted(wanted) + ", but trunkline.toml has no [[mqtt]] of that name; ";
+  std::string message = "mqtt.broker is " + in_quotes(wanted) + ", but trunkline.toml has no [[mqtt]] of that name; ";
   const auto meant = nearest(wanted, names);
-  message += meant ? "did you mean " + quoted(*meant) + "?" : "add it, or write " + quoted(names.front());
+  message += meant ? "did you mean " + in_quotes(*meant) + "?" : "add it, or write " + in_quotes(names.front());
   reader.findings().problem(named->mark, std::move(message));
   return std::nullopt;
 }
@@ -83,9 +83,10 @@ std::optional<Topic> MqttReader::topic(const Found<std::string>& found, std::str
   auto parsed = TopicPattern::parse(found.value, known_, later_);
   if (!parsed) {
     const auto& why = parsed.error().message;
-    reader_.findings().problem(found.mark, why.starts_with("unknown field") || why.starts_with("a ")
-                                               ? reader_.name_of(key) + ": " + why
-                                               : reader_.name_of(key) + " is " + quoted(found.value) + ": it " + why);
+    reader_.findings().problem(found.mark,
+                               why.starts_with("unknown field") || why.starts_with("a ")
+                                   ? reader_.name_of(key) + ": " + why
+                                   : reader_.name_of(key) + " is " + in_quotes(found.value) + ": it " + why);
     return std::nullopt;
   }
   return Topic{std::move(*parsed), found.mark,
@@ -115,7 +116,7 @@ void MqttReader::claim(const Topic& topic, const char* what) {
   if (!topic.own || !broker_) return;
   const auto place = reader_.findings().place(topic.mark);
   draft_.claims.push_back({"mqtt " + *broker_ + '\0' + shape_of(topic.pattern),
-                           std::string(what) + " " + quoted(topic.pattern.text()), "each topic can have one meaning",
+                           std::string(what) + " " + in_quotes(topic.pattern.text()), "each topic can have one meaning",
                            place});
   draft_.topics.push_back({*broker_, topic.pattern, place});
 }
@@ -130,7 +131,7 @@ void MqttReader::must_be_exact(const Topic& topic, std::string_view key) {
     if ((key == "command" || (key == "method" && (level.text == "name" || level.text == "id"))) &&
         level.kind != Kind::rest && !level.text.empty())
       continue;
-    reader_.findings().problem(topic.mark, reader_.name_of(key) + " is " + quoted(topic.pattern.text()) +
+    reader_.findings().problem(topic.mark, reader_.name_of(key) + " is " + in_quotes(topic.pattern.text()) +
                                                ": it has a wildcard; write the one topic of this device");
     return;
   }
@@ -140,7 +141,7 @@ void MqttReader::must_be_exact(const Topic& topic, std::string_view key) {
 void MqttReader::must_be_named(const Topic& topic) {
   for (const auto& level : topic.pattern.levels()) {
     if (level.kind == TopicPattern::Level::Kind::literal || !level.text.empty()) continue;
-    reader_.findings().problem(topic.mark, reader_.name_of("telemetry") + " is " + quoted(topic.pattern.text()) +
+    reader_.findings().problem(topic.mark, reader_.name_of("telemetry") + " is " + in_quotes(topic.pattern.text()) +
                                                ": it has a wildcard (+ or #); write the one topic of this device, or "
                                                "name what varies, as {part} or {rest+}");
     return;
@@ -281,7 +282,7 @@ void MqttReader::read() {
       reader_.findings().problem(pointer->mark, "mqtt.id_from belongs to a [[family]], whose id has {value} in it");
     } else if (pointer->value.front() != '/') {
       reader_.findings().problem(
-          pointer->mark, "mqtt.id_from is " + quoted(pointer->value) + "; write a JSON pointer such as \"/devEUI\"");
+          pointer->mark, "mqtt.id_from is " + in_quotes(pointer->value) + "; write a JSON pointer such as \"/devEUI\"");
     } else {
       draft_.key_pointer = pointer->value;
     }

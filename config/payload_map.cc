@@ -24,7 +24,7 @@ std::optional<std::string> read_pointer(TableReader& reader, std::string_view ke
   }
   if (good) return text;
   reader.findings().problem(
-      found->mark, reader.name_of(key) + " is " + quoted(text) + "; write a JSON pointer such as \"/ENERGY/Power\"");
+      found->mark, reader.name_of(key) + " is " + in_quotes(text) + "; write a JSON pointer such as \"/ENERGY/Power\"");
   return std::nullopt;
 }
 
@@ -43,7 +43,7 @@ void read_field(const Entry& entry, const std::string& path, Findings& findings,
     } else if (text->starts_with('/')) {
       pick.source = *text;
     } else {
-      findings.problem(entry.value.mark, path + " is " + quoted(*text) +
+      findings.problem(entry.value.mark, path + " is " + in_quotes(*text) +
                                              "; write a JSON pointer \"/…\", a capture \"{…}\", or { value = \"…\" }");
       return;
     }
@@ -124,7 +124,7 @@ void read_report(TableReader& reader, PayloadMap& map) {
     if (const auto good = read_properties(json::serialize(json::object{{name.value, 0}})); !good) {
       reader.findings().problem(name.mark, "map.report: " + good.error().message);
     } else if (!map.fields.empty() && std::none_of(map.fields.begin(), map.fields.end(), is)) {
-      reader.findings().problem(name.mark, "map.report: " + quoted(name.value) + " is none of map.fields");
+      reader.findings().problem(name.mark, "map.report: " + in_quotes(name.value) + " is none of map.fields");
     } else {
       map.report.push_back(std::move(name.value));
     }

@@ -119,7 +119,7 @@ const Table* with_preset(const Table& family, Findings& findings, std::vector<st
       const auto* text = base->value.text();
       if (known.base.empty() || text == nullptr || text->empty() || text->find_first_of("{}+#\"\\'@\n") != text->npos) {
         findings.problem(base->mark, known.base.empty()
-                                         ? "the preset " + quoted(known.name) + " has no base"
+                                         ? "the preset " + in_quotes(known.name) + " has no base"
                                          : std::string("base is the first part of the topics, in quotes"));
         return nullptr;
       }
@@ -132,8 +132,9 @@ const Table* with_preset(const Table& family, Findings& findings, std::vector<st
     kept.push_back(std::move(whole));
     return kept.back().get();
   }
-  std::string message = "preset is " + (asked == nullptr ? std::string("no text") : quoted(*asked)) + "; write one of ";
-  for (const auto name : names) message += (name == names.front() ? "" : ", ") + quoted(name);
+  std::string message =
+      "preset is " + (asked == nullptr ? std::string("no text") : in_quotes(*asked)) + "; write one of ";
+  for (const auto name : names) message += (name == names.front() ? "" : ", ") + in_quotes(name);
   findings.problem(preset->value.mark, std::move(message));
   return nullptr;
 }

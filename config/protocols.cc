@@ -25,7 +25,7 @@ void read_broker(TableReader& reader, const Found<std::string>& url, Mqtt& mqtt)
   }
   mqtt.tls = starts_with(rest, kTls);
   if (!mqtt.tls && !starts_with(rest, kPlain)) {
-    reader.findings().problem(url.mark, "mqtt.broker is " + quoted(url.value) +
+    reader.findings().problem(url.mark, "mqtt.broker is " + in_quotes(url.value) +
                                             "; write \"mqtt://host:1883\", or \"mqtts://host:8883\" for TLS");
     return;
   }
@@ -35,8 +35,8 @@ void read_broker(TableReader& reader, const Found<std::string>& url, Mqtt& mqtt)
   const auto endpoint =
       net::Endpoint::parse(has_port ? std::string(rest) : std::string(rest).append(mqtt.tls ? ":8883" : ":1883"));
   if (!endpoint || endpoint->port == 0) {
-    reader.findings().problem(
-        url.mark, "mqtt.broker is " + quoted(url.value) + "; write host and port, such as \"mqtt://127.0.0.1:1883\"");
+    reader.findings().problem(url.mark, "mqtt.broker is " + in_quotes(url.value) +
+                                            "; write host and port, such as \"mqtt://127.0.0.1:1883\"");
     return;
   }
   mqtt.broker = *endpoint;
@@ -123,7 +123,7 @@ void read_one_mqtt(const Table& table, Mark mark, TableReader& root, MainFile& m
   reader.finish();
   for (const auto& other : main.settings.mqtt) {
     if (other.name == mqtt.name) {
-      root.findings().problem(mark, "the broker name " + quoted(mqtt.name) + " is taken by the table at " +
+      root.findings().problem(mark, "the broker name " + in_quotes(mqtt.name) + " is taken by the table at " +
                                         place_text(other.place) + "; give each [[mqtt]] its own name = \"…\"");
     } else if (other.client_id == mqtt.client_id && other.broker == mqtt.broker) {
       root.findings().problem(mark, "the same broker and client_id as the table at " + place_text(other.place) +
@@ -137,7 +137,7 @@ std::optional<ListenAddress> read_listen(TableReader& reader, const Found<std::s
                                          const std::string& example) {
   auto address = ListenAddress::parse(listen.value);
   if (address && address->port != 0) return address;
-  reader.findings().problem(listen.mark, "coap." + key + " is " + quoted(listen.value) +
+  reader.findings().problem(listen.mark, "coap." + key + " is " + in_quotes(listen.value) +
                                              "; write an IP address and a port, such as \"" + example + "\"");
   return std::nullopt;
 }

@@ -118,7 +118,7 @@ void run_samples(DeviceDraft& draft, Findings& findings) {
       auto match = topics.find(sample.topic);
       if (!match) {
         if (sample.out) {
-          findings.problem(sample.mark, "the sample's topic " + quoted(sample.topic) +
+          findings.problem(sample.mark, "the sample's topic " + in_quotes(sample.topic) +
                                             " is none of mqtt.telemetry, so nothing goes up for it");
         }
         continue;

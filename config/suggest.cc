@@ -40,7 +40,7 @@ std::optional<std::string_view> nearest(std::string_view word, std::span<const s
   return best;
 }
 
-std::string quoted(std::string_view text) {
+std::string in_quotes(std::string_view text) {
   constexpr std::size_t kMax = 64;
   const bool plain = is_utf8(text);
   std::string out = "\"";

@@ -15,6 +15,6 @@ std::size_t edit_distance(std::string_view a, std::string_view b);
 std::optional<std::string_view> nearest(std::string_view word, std::span<const std::string_view> known);
 
 // `text` for a message: quoted, control bytes and broken UTF-8 escaped, cut at 64 bytes.
-std::string quoted(std::string_view text);
+std::string in_quotes(std::string_view text);
 
 }  // namespace trunkline::config

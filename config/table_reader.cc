@@ -64,7 +64,7 @@ std::optional<Found<std::string>> TableReader::path(std::string_view name) {
   if (!found) return std::nullopt;
   if (found->value.front() != '/' || found->value.find('\0') != std::string::npos) {
     findings_.problem(found->mark,
-                      name_of(name) + " is " + quoted(found->value) + "; write a whole path, from \"/\" on");
+                      name_of(name) + " is " + in_quotes(found->value) + "; write a whole path, from \"/\" on");
     return std::nullopt;
   }
   return found;
@@ -75,10 +75,10 @@ std::optional<Found<std::string>> TableReader::choice(std::string_view name, std
   if (!found) return std::nullopt;
   if (std::find(values.begin(), values.end(), found->value) != values.end()) return found;
   std::string known;
-  for (const auto value : values) known += (known.empty() ? "" : ", ") + quoted(value);
-  auto message = name_of(name) + " is " + quoted(found->value) + "; write one of " + known;
+  for (const auto value : values) known += (known.empty() ? "" : ", ") + in_quotes(value);
+  auto message = name_of(name) + " is " + in_quotes(found->value) + "; write one of " + known;
   if (const auto meant = nearest(found->value, values)) {
-    message += " (did you mean " + quoted(*meant) + "?)";
+    message += " (did you mean " + in_quotes(*meant) + "?)";
   }
   findings_.problem(found->mark, std::move(message));
   return std::nullopt;
@@ -175,12 +175,12 @@ std::optional<Milliseconds> TableReader::duration(std::string_view name, Millise
   if (!text) return std::nullopt;
   const auto value = parse_duration(*text);
   if (!value) {
-    findings_.problem(mark, name_of(name) + " is " + quoted(*text) + ": " + value.error().message);
+    findings_.problem(mark, name_of(name) + " is " + in_quotes(*text) + ": " + value.error().message);
     return std::nullopt;
   }
   if (*value < low || *value > high) {
-    findings_.problem(mark, name_of(name) + " is " + quoted(*text) + "; write a duration from \"" + duration_text(low) +
-                                "\" to \"" + duration_text(high) + "\"");
+    findings_.problem(mark, name_of(name) + " is " + in_quotes(*text) + "; write a duration from \"" +
+                                duration_text(low) + "\" to \"" + duration_text(high) + "\"");
     return std::nullopt;
   }
   return *value;
@@ -192,11 +192,11 @@ std::optional<std::uint64_t> TableReader::size(std::string_view name, std::uint6
   if (!text) return std::nullopt;
   const auto value = parse_size(*text);
   if (!value) {
-    findings_.problem(mark, name_of(name) + " is " + quoted(*text) + ": " + value.error().message);
+    findings_.problem(mark, name_of(name) + " is " + in_quotes(*text) + ": " + value.error().message);
     return std::nullopt;
   }
   if (*value < low || *value > high) {
-    findings_.problem(mark, name_of(name) + " is " + quoted(*text) + "; write a size from \"" + size_text(low) +
+    findings_.problem(mark, name_of(name) + " is " + in_quotes(*text) + "; write a size from \"" + size_text(low) +
                                 "\" to \"" + size_text(high) + "\"");
     return std::nullopt;
   }
@@ -213,7 +213,7 @@ std::optional<unsigned> TableReader::percent(std::string_view name) {
       std::string_view(end, static_cast<std::size_t>(text->data() + text->size() - end)) != "%" || value < 1 ||
       value > 100) {
     findings_.problem(mark,
-                      name_of(name) + " is " + quoted(*text) + "; write a whole percentage from \"1%\" to \"100%\"");
+                      name_of(name) + " is " + in_quotes(*text) + "; write a whole percentage from \"1%\" to \"100%\"");
     return std::nullopt;
   }
   return value;
@@ -225,11 +225,11 @@ std::optional<double> TableReader::rate(std::string_view name, double high) {
   if (!text) return std::nullopt;
   const auto value = parse_rate(*text);
   if (!value) {
-    findings_.problem(mark, name_of(name) + " is " + quoted(*text) + ": " + value.error().message);
+    findings_.problem(mark, name_of(name) + " is " + in_quotes(*text) + ": " + value.error().message);
     return std::nullopt;
   }
   if (*value > high) {
-    findings_.problem(mark, name_of(name) + " is " + quoted(*text) + "; write at most \"" +
+    findings_.problem(mark, name_of(name) + " is " + in_quotes(*text) + "; write at most \"" +
                                 std::to_string(static_cast<std::int64_t>(high)) + "/s\", or \"off\"");
     return std::nullopt;
   }
@@ -281,17 +281,17 @@ void TableReader::not_yet_except(std::string_view name, std::string_view value) 
   if (entry == nullptr) return;
   const auto* text = entry->value.text();
   if (text != nullptr && *text == value) return;
-  findings_.problem(entry->value.mark, name_of(name) + " other than " + quoted(value) +
+  findings_.problem(entry->value.mark, name_of(name) + " other than " + in_quotes(value) +
                                            " is not supported yet in this version; remove it");
 }
 
 void TableReader::finish() {
   for (const auto& entry : table_.entries) {
     if (std::find(known_.begin(), known_.end(), entry.name) != known_.end()) continue;
-    std::string message = "unknown key " + quoted(entry.name);
+    std::string message = "unknown key " + in_quotes(entry.name);
     message += path_.empty() ? std::string() : " in " + path_;
     if (const auto meant = nearest(entry.name, known_)) {
-      message += "; did you mean " + quoted(*meant) + "?";
+      message += "; did you mean " + in_quotes(*meant) + "?";
     } else {
       message += "; remove it";
     }

@@ -176,7 +176,7 @@ void read_frame_field(TableReader& reader, FrameField& field) {
     field.from = FrameField::From::pointer;
     field.pointer = pointer->value;
     if (field.pointer.front() != '/') {
-      reader.findings().problem(pointer->mark, reader.name_of("pointer") + " is " + quoted(field.pointer) +
+      reader.findings().problem(pointer->mark, reader.name_of("pointer") + " is " + in_quotes(field.pointer) +
                                                    "; write a JSON pointer such as \"/id\"");
     }
   }
@@ -375,7 +375,7 @@ void read_tcp_map(const Entry& entry, const TableReader& device, Findings& findi
       return;
     }
     if (!target || target->port == 0) {
-      findings.problem(connect->mark, "tcp.connect is " + quoted(connect->value) +
+      findings.problem(connect->mark, "tcp.connect is " + in_quotes(connect->value) +
                                           "; write a host and a port, such as \"10.0.0.9:4001\"");
     } else {
       tcp.connect = target->text();
@@ -385,7 +385,7 @@ void read_tcp_map(const Entry& entry, const TableReader& device, Findings& findi
     draft.listener = ListenAddress::parse(listen->value);
     draft.listener_place = findings.place(listen->mark);
     if (!draft.listener || draft.listener->port == 0) {
-      findings.problem(listen->mark, "tcp.listen is " + quoted(listen->value) +
+      findings.problem(listen->mark, "tcp.listen is " + in_quotes(listen->value) +
                                          "; write an IP address and a port, such as \"10.0.0.1:4001\"");
       draft.listener.reset();
     } else {
@@ -461,7 +461,7 @@ void check_tcp_lines(const std::vector<DeviceDraft>& drafts, std::vector<Problem
     const auto& is = tcp.is.empty() ? draft.map.id.text() : tcp.is;
     if (const auto [same, alone] = named.emplace(address + '|' + is, &draft); !alone) {
       problems.push_back({draft.listener_place, "on " + address + " the device" + " at " +
-                                                    place_text(same->second->listener_place) + " is " + quoted(is) +
+                                                    place_text(same->second->listener_place) + " is " + in_quotes(is) +
                                                     " already; give each its own tcp.identify.is"});
     }
   }

@@ -70,12 +70,12 @@ TEST_CASE("a slip of the finger is recognised", "[config]") {
 }
 
 TEST_CASE("names are quoted without control characters and with a bound", "[config]") {
-  CHECK(quoted("a b") == "\"a b\"");
-  CHECK(quoted("a\x1b[2J") == "\"a\\x1b[2J\"");
-  CHECK(quoted("gr\xC3\xBC\xC3\x9F") == "\"gr\xC3\xBC\xC3\x9F\"");
-  CHECK(quoted("\xFF") == "\"\\xff\"");
-  CHECK(quoted(std::string(65, 'x')) == "\"" + std::string(64, 'x') + "…\"");
-  CHECK(quoted(std::string(100'000, '\x80')).size() < 300);
+  CHECK(in_quotes("a b") == "\"a b\"");
+  CHECK(in_quotes("a\x1b[2J") == "\"a\\x1b[2J\"");
+  CHECK(in_quotes("gr\xC3\xBC\xC3\x9F") == "\"gr\xC3\xBC\xC3\x9F\"");
+  CHECK(in_quotes("\xFF") == "\"\\xff\"");
+  CHECK(in_quotes(std::string(65, 'x')) == "\"" + std::string(64, 'x') + "…\"");
+  CHECK(in_quotes(std::string(100'000, '\x80')).size() < 300);
 }
 
 TEST_CASE("listeners clash when the second could not bind", "[config]") {
