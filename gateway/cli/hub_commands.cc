@@ -95,7 +95,7 @@ HubCommands::HubCommands(CLI::App& app) : arguments_(std::make_unique<Arguments>
 
   const auto with_device = [&](const char* name, const char* help) {
     auto* command = hub_->add_subcommand(name, help);
-    command->add_option("id", a.device, "The device's id, or <device>/<module>")->required();
+    command->add_option("device", a.device, "The device's id, or <device>/<module>")->required();
     return command;
   };
   auto* devices = hub_->add_subcommand("devices", "The registered devices, without their keys");

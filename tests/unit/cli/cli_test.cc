@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <sys/stat.h>
 
+#include <algorithm>
+
 #include "gateway/base/encoding.h"
 #include "gateway/base/json.h"
 #include "identity/identity_store.h"
@@ -21,7 +23,47 @@ std::vector<identity::Identity> stored(const CliFolder& folder) {
   return identity::open_store(folder.path / "identity.db", "").value()->all().value();
 }
 
+// The names at the margin of one section of a help text.
+std::vector<std::string> section(const std::string& help, std::string_view title) {
+  std::vector<std::string> out;
+  std::istringstream in(help);
+  bool within = false;
+  for (std::string line; std::getline(in, line);) {
+    if (!line.starts_with("  ")) {
+      within = line.starts_with(title);
+    } else if (within && line[2] != ' ') {
+      out.push_back(line.substr(2, line.find(' ', 2) - 2));
+    }
+  }
+  return out;
+}
+
+// Every command, as the words that lead to it.
+void each_command(const std::vector<std::string>& words, std::size_t& seen) {
+  auto asked = words;
+  asked.emplace_back("--help");
+  const auto help = run_cli(asked).out;
+  const auto options = section(help, "Options:");
+  for (const auto& positional : section(help, "Positionals:")) {
+    INFO(help);
+    CHECK(std::find(options.begin(), options.end(), "--" + positional) == options.end());
+  }
+  ++seen;
+  for (const auto& name : section(help, "Subcommands:")) {
+    auto next = words;
+    next.push_back(name);
+    each_command(next, seen);
+  }
+}
+
 }  // namespace
+
+// Newer versions of the parser take them for one and refuse to start.
+TEST_CASE("no command has an argument and an option of one name", "[cli]") {
+  std::size_t seen = 0;
+  each_command({}, seen);
+  CHECK(seen > 20);
+}
 
 TEST_CASE("help names every subcommand, run included, and the version is shown", "[cli]") {
   const auto help = run_cli({"--help"});
@@ -34,20 +76,12 @@ TEST_CASE("help names every subcommand, run included, and the version is shown",
 TEST_CASE("the manual page has every subcommand that help names", "[cli]") {
   std::ifstream in(std::string(TRUNKLINE_SOURCE_DIR) + "/packaging/man/trunkline.8");
   const std::string manual((std::istreambuf_iterator<char>(in)), {});
-  std::istringstream help(run_cli({"--help"}).out);
-  std::size_t named = 0;
-  bool commands = false;
-  for (std::string line; std::getline(help, line);) {
-    if (line.starts_with("Subcommands:")) {
-      commands = true;
-    } else if (commands && line.starts_with("  ") && line[2] != ' ') {
-      const auto name = line.substr(2, line.find(' ', 2) - 2);
-      INFO(name);
-      CHECK(manual.find("\n.It Cm " + name) != std::string::npos);
-      ++named;
-    }
+  const auto names = section(run_cli({"--help"}).out, "Subcommands:");
+  CHECK(names.size() >= 10);
+  for (const auto& name : names) {
+    INFO(name);
+    CHECK(manual.find("\n.It Cm " + name) != std::string::npos);
   }
-  CHECK(named >= 10);
 }
 
 TEST_CASE("wrong usage ends with 2 and says what is wrong", "[cli]") {
