@@ -52,14 +52,14 @@ void Intake::submit(Telemetry telemetry, Completion<Admission> done) {
   const auto& device = message->telemetry.device;
   const auto footprint = message->footprint();
   std::unique_lock lock(mutex_);
+  const auto offered = message->telemetry.offer;
+  if (offered == Telemetry::Offer::again) held_back_.erase(device);
   // Said twice: it is answered when the first is safe, or at once if it is.
   if (const auto first = repeats_.find(message->telemetry, now.steady)) {
     duplicates_.add();
     store_.push(Repeat{device, *first, std::move(done)});
     return;
   }
-  const auto offered = message->telemetry.offer;
-  if (offered == Telemetry::Offer::again) held_back_.erase(device);
   const auto refuse = [&](Milliseconds after, const char* why) {
     if (offered != Telemetry::Offer::alone) held_back_.insert(device);
     lock.unlock();

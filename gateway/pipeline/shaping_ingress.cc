@@ -161,6 +161,8 @@ bool ShapingIngress::tick(const DevicePtr& kept, SteadyTime now, bool all) {
 
 void ShapingIngress::send_group(const DevicePtr& device, Telemetry telemetry,
                                 std::vector<Completion<Admission>> waiting) {
+  // One is out at a time and offered again by us, so it must not wait for a member that nobody offers again.
+  telemetry.offer = Telemetry::Offer::alone;
   auto kept = telemetry;
   inner_.submit(std::move(telemetry), Completion<Admission>([device, kept = std::move(kept),
                                                              waiting = std::move(waiting)](Admission answer) mutable {

@@ -118,6 +118,29 @@ TEST_CASE("who can wait is answered when the group is safe, who cannot at once",
   CHECK(rig.inner.bodies().size() == 2);
 }
 
+TEST_CASE("a throttled group of a pipelining source waits for no member that is never offered again",
+          "[shaping][D-03]") {
+  Rig rig(grouped());
+  using Offer = Telemetry::Offer;
+  std::vector<Offer> offers;
+  rig.inner.answer_by([&offers](const Telemetry& telemetry) {
+    offers.push_back(telemetry.offer);
+    return offers.size() == 1 ? Admission::throttled(1s, "full") : Admission::safe();
+  });
+  const auto say = [&rig](const std::string& body) {
+    Telemetry telemetry{DeviceId::parse("d").value(), body, "", "", {}, "", Source::tcp};
+    telemetry.offer = Offer::in_line;
+    telemetry.captures = {{"what", body}};
+    rig.shaping->submit(std::move(telemetry), Completion<Admission>([](const Admission&) {}));
+  };
+  say("1");
+  say("2");
+  rig.clock.now += 3s;
+  rig.shaping->tick();
+  rig.shaping->tick();
+  CHECK(offers == std::vector{Offer::alone, Offer::alone});
+}
+
 TEST_CASE("at the stop an open group goes out", "[shaping]") {
   Rig rig(grouped());
   rig.shaping->tick(true);
