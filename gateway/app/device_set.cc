@@ -24,7 +24,7 @@ bool differs(const ConfigChange& change, std::string_view option) {
 }
 
 std::string name_of(const config::Mqtt& broker) {
-  return broker.name == "default" ? "mqtt" : "mqtt-" + broker.name;
+  return adapter_name(broker.name);
 }
 
 CommandKeeper::Limits limits_of(const DeviceMap& map) {
@@ -36,6 +36,10 @@ CommandKeeper::Limits limits_of(const DeviceMap& map) {
 }
 
 }  // namespace
+
+std::string adapter_name(const std::string& broker) {
+  return broker == "default" ? "mqtt" : "mqtt-" + broker;
+}
 
 // One change on its way through the threads.
 struct DeviceSet::Step {
@@ -160,7 +164,7 @@ Result<void> DeviceSet::restore_kept() {
 
 Result<void> DeviceSet::start() {
   for (const auto& adapter : adapters_) {
-    if (auto started = adapter->start(parts_.shaping); !started) return fail(started.error().in(adapter->name()));
+    if (auto started = adapter->start(parts_.shaping); !started) return fail(started.error());
   }
   return {};
 }
@@ -243,7 +247,7 @@ void DeviceSet::apply(config::Settings wanted, std::function<void(Result<void>)>
     asio::post(parts_.io, [this, step, fresh] {
       for (std::size_t i = 0; i < fresh.size(); ++i) {
         if (auto started = fresh[i]->start(parts_.shaping); !started) {
-          auto error = started.error().in(fresh[i]->name());
+          auto error = started.error();
           for (; i < fresh.size(); ++i) drop(fresh[i]);
           return step->done(fail(std::move(error)));
         }

@@ -19,6 +19,9 @@
 
 namespace trunkline::app {
 
+// Of the [[mqtt]] table with that name.
+std::string adapter_name(const std::string& broker);
+
 // The devices that the gateway serves and the adapters that they speak through: made at start, changed while it runs.
 // The only one that changes Application's settings. Owned by Application; the main thread only.
 class DeviceSet final {

@@ -17,7 +17,9 @@ namespace {
 
 constexpr std::chrono::seconds kProbation{3};
 constexpr std::chrono::milliseconds kLook{200};
+constexpr std::chrono::seconds kRecovery{10};
 constexpr std::size_t kMostWaiting = 8;
+constexpr std::size_t kMostNamed = 5;
 
 json::array texts(const std::vector<config::Problem>& problems) {
   json::array out;
@@ -27,6 +29,36 @@ json::array texts(const std::vector<config::Problem>& problems) {
 
 json::object refusal(const std::string& error) {
   return {{"ok", false}, {"error", error}, {"problems", json::array()}, {"rolled_back", false}};
+}
+
+// A text of the map that the reason speaks of: its device, its address, its topic.
+bool speaks_of(const std::string& reason, const DeviceMap& map) {
+  const auto says = [&reason](std::string_view text) { return text.size() > 2 && reason.find(text) != reason.npos; };
+  if (says(map.id.text())) return true;
+  const auto quoted = [](std::string_view value) { return value.size() > 2 && value.front() == '"'; };
+  return map.written && std::any_of(map.written->begin(), map.written->end(), [&](const auto& option) {
+           const std::string_view value = option.second;
+           return quoted(value) && says(value.substr(1, value.size() - 2));
+         });
+}
+
+// Where an operator has to look: the new and changed maps that the reason names, or all of them if it names none.
+json::array culprits(const ConfigChange& change, const std::string& reason) {
+  std::vector<std::pair<const DeviceMap*, const char*>> all;
+  for (const auto& map : change.added) all.emplace_back(&map, "is new");
+  for (const auto& device : change.changed) all.emplace_back(&device.after, "was changed");
+  const auto named =
+      std::stable_partition(all.begin(), all.end(), [&](const auto& one) { return speaks_of(reason, *one.first); });
+  if (named != all.begin()) all.erase(named, all.end());
+  json::array out;
+  for (const auto& [map, what] : all) {
+    if (out.size() == kMostNamed) {
+      out.emplace_back("and " + std::to_string(all.size() - kMostNamed) + " other device maps");
+      break;
+    }
+    out.emplace_back(config::Problem{map->place, "device " + map->id.text() + " " + what}.text());
+  }
+  return out;
 }
 
 bool needs_restart(const ConfigChange& change) {
@@ -166,10 +198,15 @@ void Reloader::watch(const std::shared_ptr<Run>& run) {
 }
 
 void Reloader::roll_back(const std::shared_ptr<Run>& run, const std::string& reason) {
-  log::error("reload_rolled_back", {{"reason", reason}});
+  const auto where = culprits(run->change, reason);
+  log::error("reload_rolled_back",
+             {{"reason", reason}, {"file", where.empty() ? std::string() : std::string(where.front().as_string())}});
   singles_ = run->singles_before;
-  parts_.devices.apply(run->before, [this, run, reason](Result<void> applied) {
-    auto answer = refusal("the new configuration failed, what held before holds again: " + reason);
+  parts_.devices.apply(run->before, [this, run, reason, where](Result<void> applied) {
+    auto& answer = run->answer;
+    answer = refusal("the new configuration failed, what held before holds again: " + reason +
+                     "; correct it and reload again");
+    answer["problems"] = where;
     answer["rolled_back"] = true;
     if (!applied) {
       // Only what both sets need can fail now, such as a port that somebody else has taken meanwhile.
@@ -179,7 +216,23 @@ void Reloader::roll_back(const std::shared_ptr<Run>& run, const std::string& rea
                         "; restart trunkline";
     }
     log::set_level(level_of(parts_.settings.log_level));
-    finish(run, std::move(answer));
+    run->until = std::chrono::steady_clock::now() + kRecovery;
+    await_recovery(run);
+  });
+}
+
+// A broker that was lost is called again after a second or so; who asked hears whether it is there again.
+void Reloader::await_recovery(const std::shared_ptr<Run>& run) {
+  const auto bad = gone_bad(*run);
+  if (bad.empty()) return finish(run, std::move(run->answer));
+  if (std::chrono::steady_clock::now() >= run->until) {
+    auto& error = run->answer["error"].as_string();
+    error += "; not well again yet: " + bad;
+    return finish(run, std::move(run->answer));
+  }
+  timer_.expires_after(kLook);
+  timer_.async_wait([this, run](boost::system::error_code failed) {
+    if (!failed) await_recovery(run);
   });
 }
 
@@ -195,8 +248,15 @@ void Reloader::look_for_trouble(const std::shared_ptr<Run>& run) {
         trouble.push_back(json::object{{"id", device.device.text()}, {"fault", device.fault}});
       }
     }
-    asio::post(parts_.io, [this, run, trouble = std::move(trouble)] {
+    asio::post(parts_.io, [this, run, trouble = std::move(trouble)]() mutable {
       const auto& change = run->change;
+      for (const auto& adapter : parts_.devices.status()) {
+        const bool fresh = std::any_of(change.brokers.begin(), change.brokers.end(),
+                                       [&](const auto& name) { return adapter.name == adapter_name(name); });
+        if (fresh && !adapter.healthy) {
+          trouble.push_back(json::object{{"id", adapter.name}, {"fault", adapter.detail}});
+        }
+      }
       log::info("reload_done", {{"added", change.added.size()},
                                 {"removed", change.removed.size()},
                                 {"changed", change.changed.size()},

@@ -35,9 +35,10 @@ class Reloader final {
   Reloader(Parts parts, std::vector<DeviceMap> singles);
 
   // {"ok":true,"dry_run":bool,"change":{…},"warnings":[text],"trouble":[{"id","fault"}]}: taken over, but for what says
-  // that it needs a restart; `trouble` are new or changed devices that the hub does not serve.
-  // {"ok":false,"error":text,"problems":[text],"rolled_back":bool}: everything is as before. One that comes while
-  // another is under way waits for it.
+  // that it needs a restart; `trouble` are new or changed devices that the hub does not serve, and new brokers that do
+  // not answer yet. {"ok":false,"error":text,"problems":[text],"rolled_back":bool}: everything is as before; after a
+  // roll-back `problems` says where the maps stand that brought it about, file:line:col. One that comes while another
+  // is under way waits for it.
   using Answer = std::function<void(std::string json)>;
   void reload(bool dry_run, Answer done);
 
@@ -52,6 +53,7 @@ class Reloader final {
   void watch(const std::shared_ptr<Run>& run);
   [[nodiscard]] std::string gone_bad(const Run& run) const;
   void roll_back(const std::shared_ptr<Run>& run, const std::string& reason);
+  void await_recovery(const std::shared_ptr<Run>& run);
   void look_for_trouble(const std::shared_ptr<Run>& run);
   void finish(const std::shared_ptr<Run>& run, json::object answer);
 
