@@ -126,14 +126,19 @@ void HubLoop::change(std::vector<Mapped> devices, std::function<void()> done) {
 
 void HubLoop::change_one(const Mapped& mapped) {
   const auto found = slots_.find(mapped.device);
+  bool reachable = false;
   std::erase(retiring_, mapped.device);
   if (found != slots_.end()) {
     const auto& had = devices_[found->second.value].options;
     const auto& wanted = mapped.options;
     const bool fewer = (had.commands && !wanted.commands) || (had.methods && !wanted.methods);
+    reachable = multiplexer_.reachable(found->second);
     if (fewer || had.twin != wanted.twin || had.desired != wanted.desired) multiplexer_.remove(mapped.device);
+    devices_[found->second.value].leaving = false;
   }
   const auto slot = add(mapped.device, mapped.options, false, mapped.adapter);
+  // Adapters say it only when it changes, and a session that begins anew does not change it.
+  if (reachable) multiplexer_.presence(mapped.device, Presence::reachable);
   if (mapped.keeps) {
     keep(mapped.device, *mapped.keeps);
   } else if (keeper_.takes(slot)) {
@@ -142,18 +147,36 @@ void HubLoop::change_one(const Mapped& mapped) {
 }
 
 void HubLoop::retire(std::vector<DeviceId> devices) {
-  // What they said last is on its way here: it comes before the second of the two tasks.
+  // What they said last is on its way here: it comes before the second of the two tasks. A change that is taken back
+  // may map them again in between.
   post([this, devices = std::move(devices)]() mutable {
+    for (const auto& device : devices) {
+      if (const auto found = slots_.find(device); found != slots_.end()) devices_[found->second.value].leaving = true;
+    }
     post([this, devices = std::move(devices)] {
       for (const auto& device : devices) {
-        const auto found = slots_.find(device);
-        if (found == slots_.end()) continue;
-        devices_[found->second.value].adapter = nullptr;
-        multiplexer_.presence(device, Presence::away);
-        retiring_.push_back(device);
+        if (const auto found = slots_.find(device); found != slots_.end()) retire_one(device, found->second);
       }
     });
   });
+}
+
+void HubLoop::retire_one(const DeviceId& id, DeviceSlot slot) {
+  auto& device = devices_[slot.value];
+  if (!std::exchange(device.leaving, false)) return;
+  device.adapter = nullptr;
+  multiplexer_.presence(id, Presence::away);
+  // While it gets rid of what waits, nothing more is taken into our care for it; what was, is kept for its return.
+  if (keeper_.takes(slot)) keep(id, {.takes = false});
+  if (const auto kept = keeper_.status(slot).commands; kept > 0) {
+    log::warning("kept_command_unmapped",
+                 {{"device", id.text()},
+                  {"kept", kept},
+                  {"do", "they are kept until their time is over; map the device again, and it gets them"}});
+  }
+  device.options.stored = false;
+  multiplexer_.add(id, device.options, false);
+  retiring_.push_back(id);
 }
 
 void HubLoop::end_retired() {

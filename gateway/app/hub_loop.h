@@ -110,6 +110,7 @@ class HubLoop final : private UplinkEvents, private UplinkFactory, private Store
   using StoreWord = std::variant<ReadAnswer, std::vector<Removal>>;
 
   void change_one(const Mapped& mapped);
+  void retire_one(const DeviceId& id, DeviceSlot slot);
   void end_retired();
   void deliver(DeviceSlot slot, Command command, Completion<Outcome> done);
   void run();
@@ -134,6 +135,7 @@ class HubLoop final : private UplinkEvents, private UplinkFactory, private Store
   struct Device {
     Adapter* adapter = nullptr;  // null: it is in no map
     SessionOptions options;
+    bool leaving = false;  // its map was taken away, and what it said last may be on its way
   };
   std::vector<Device> devices_;  // by slot
   std::vector<DeviceId> retiring_;

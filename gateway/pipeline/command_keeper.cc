@@ -75,6 +75,10 @@ void CommandKeeper::add(DeviceSlot slot, const DeviceId& device, const Limits& l
   // Another map: what is in our care stays there.
   if (auto* known = find(slot)) {
     known->limits = limits;
+    known->refused = false;
+    known->full = is_full(*known);
+    // Said again even if it is as it was: the session may have begun anew.
+    ports_.full(slot, known->full);
     touch(*known);
     return;
   }
@@ -286,8 +290,12 @@ void CommandKeeper::leave(Line& line, std::uint64_t bytes) {
   show_full(line);
 }
 
+bool CommandKeeper::is_full(const Line& line) {
+  return line.refused || line.entries.size() >= line.limits.commands || line.bytes >= line.limits.bytes;
+}
+
 void CommandKeeper::show_full(Line& line) {
-  const bool full = line.refused || line.entries.size() >= line.limits.commands || line.bytes >= line.limits.bytes;
+  const bool full = is_full(line);
   if (full == line.full) return;
   line.full = full;
   ports_.full(line.slot, full);

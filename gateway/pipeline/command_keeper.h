@@ -85,6 +85,7 @@ class CommandKeeper final {
   void end(Line& line, std::uint64_t number, EndedCommand::Fate fate);
   void on_ended(DeviceSlot slot, std::uint64_t number, EndedCommand::Fate fate);
   void leave(Line& line, std::uint64_t bytes);
+  [[nodiscard]] static bool is_full(const Line& line);
   void show_full(Line& line);
   void set_retrying(Line& line, bool retrying);
 

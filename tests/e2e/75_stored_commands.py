@@ -5,7 +5,6 @@ their expiry, never more than may wait, and the ledger of them balances.
 
 Two kill -9 in the middle; twice TRUNKLINE_KILL_ROUNDS for more."""
 
-import json
 import os
 import sys
 import time
@@ -16,30 +15,9 @@ from broker import Broker  # noqa: E402
 from gateway import Gateway, new_key  # noqa: E402
 from harness import eventually, expect, main, note  # noqa: E402
 from hub import Hub  # noqa: E402
-from sleepers import Lamp, Meter, Scale, Valve  # noqa: E402
+from sleepers import Lamp, Meter, Scale, Valve, accepted, commands_of, send, up  # noqa: E402
 
 ROUNDS = int(os.environ.get("TRUNKLINE_KILL_ROUNDS", "1"))
-
-
-def commands_of(gateway, device):
-    ledger = json.loads(gateway.cli("ledger", "--json").stdout)
-    found = [one for one in ledger["commands"]["devices"] if one["id"] == device]
-    expect(ledger["commands"]["total"]["unaccounted"] == 0, f"commands are unaccounted for: {ledger['commands']}")
-    return found[0] if found else None
-
-
-def up(gateway):
-    gateway.start()
-    eventually(lambda: (gateway.status() or {}).get("verdict") == "ok", "trunkline status says ok")
-
-
-def send(hub, device, text, **more):
-    return hub.ask("enqueue", device=device, body=text, message_id=f"{device}/{text}", ack="full", **more)["sequence"]
-
-
-def accepted(hub, device, sequence):
-    end = hub.wait_outcome(device, sequence)
-    expect(end == "completed", f"{device}: the hub has command {sequence} as {end}")
 
 
 def body(scenario):

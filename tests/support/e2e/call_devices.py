@@ -4,12 +4,11 @@ mosquitto_sub/_pub, coap-client, and a raw socket."""
 
 import json
 import re
-import socket
 import subprocess
 import threading
-import time
 import urllib.parse
 
+from dialler import Dialler
 from harness import SOON, eventually
 from real_devices import tool
 
@@ -252,9 +251,7 @@ class TcpCallDevice(CallDevice):
     def __init__(self, scenario, device, port, act=None):
         super().__init__(scenario, device, act)
         self.port = port
-        self._socket = None
-        self._wanted = False
-        scenario.on_exit(self.disconnect)
+        self._dialler = Dialler(scenario, device, lambda: self.port, self._line)
 
     def map(self, extra=""):
         return f"""[[device]]
@@ -267,36 +264,10 @@ tcp.reported = "STATE {{payload}}"
 """
 
     def connect(self):
-        self._wanted = True
-        threading.Thread(target=self._live, daemon=True).start()
-        eventually(lambda: self._socket is not None, f"{self.device} is connected")
+        self._dialler.dial()
 
     def disconnect(self):
-        self._wanted = False
-        link, self._socket = self._socket, None
-        if link:
-            try:
-                link.shutdown(socket.SHUT_RDWR)
-            except OSError:
-                pass
-
-    def _live(self):
-        while self._wanted:
-            try:
-                link = socket.create_connection(("127.0.0.1", self.port), timeout=SOON)
-            except OSError:
-                time.sleep(0.05)  # nobody listens yet: a device dials again
-                continue
-            link.settimeout(None)
-            self._socket = link
-            try:
-                with link, link.makefile("rb") as lines:
-                    for line in lines:
-                        self._line(line.decode().rstrip("\n"))
-            except OSError:
-                pass
-            if self._socket is link:
-                self._socket = None
+        self._dialler.hang_up()
 
     def _line(self, line):
         kind, ident, rest = line.split(" ", 2)
@@ -306,7 +277,7 @@ tcp.reported = "STATE {{payload}}"
             self.written(ident, rest)
 
     def say(self, line):
-        self._socket.sendall(line.encode() + b"\n")
+        self._dialler.say(line)
 
     def answer(self, ident, status, text):
         self.say(f"ANSWER {ident} {status} {text}")

@@ -2,6 +2,7 @@
 """Devices that sleep most of the time: `wake` makes one come, do its commands and go again, as `sleep` says. Their
 commands are kept by the gateway (command_done = "stored")."""
 
+import json
 import re
 import socket
 import subprocess
@@ -9,8 +10,34 @@ import threading
 import time
 import urllib.parse
 
-from harness import SOON, eventually
+from dialler import Dialler
+from harness import SOON, eventually, expect
 from real_devices import Device, tool
+
+# What the scenarios with such devices ask and expect.
+
+
+def up(gateway):
+    gateway.start()
+    eventually(lambda: (gateway.status() or {}).get("verdict") == "ok", "trunkline status says ok")
+
+
+def send(hub, device, text, **more):
+    return hub.ask("enqueue", device=device, body=text, message_id=f"{device}/{text}", ack="full", **more)["sequence"]
+
+
+def accepted(hub, device, sequence):
+    end = hub.wait_outcome(device, sequence)
+    expect(end == "completed", f"{device}: the hub has command {sequence} as {end}")
+
+
+def commands_of(gateway, device):
+    """Its row in the ledger of commands, which has to balance; nothing if it has none."""
+    ledger = json.loads(gateway.cli("ledger", "--json").stdout)
+    found = [one for one in ledger["commands"]["devices"] if one["id"] == device]
+    expect(ledger["commands"]["total"]["unaccounted"] == 0, f"commands are unaccounted for: {ledger['commands']}")
+    return found[0] if found else None
+
 
 STORED = 'command_done = "stored"\ncommand_timeout = "5s"\n'
 
@@ -22,7 +49,7 @@ class Lamp(Device):
 
     def __init__(self, scenario, device, broker, extra=""):
         super().__init__(scenario, device)
-        self._broker, self._extra = broker, extra
+        self._broker, self.extra = broker, extra
         self._topic = f"plant/{device}"
         self._server = ["-h", "127.0.0.1", "-p", str(broker.port), "-q", "1"]
         self._ears = None
@@ -35,7 +62,7 @@ mqtt.telemetry = "{self._topic}/state"
 mqtt.command = "{self._topic}/cmd"
 mqtt.command_reply = "{self._topic}/done"
 mqtt.presence = "{self._topic}/presence"
-{STORED}{self._extra}
+{STORED}{self.extra}
 """
 
     def _say(self, topic, text, *more):
@@ -65,7 +92,7 @@ class CoapSleeper(Device):
 
     def __init__(self, scenario, device, port, extra=""):
         super().__init__(scenario, device)
-        self._extra = extra
+        self.extra = extra
         self._base = f"coap://127.0.0.1:{port}/{device}"
         self._client = tool("coap-client-notls", "coap-client")
         self._awake = None
@@ -106,7 +133,7 @@ id = "{self.device}"
 coap.telemetry = "{path}/t"
 coap.command = "{path}/cmd"
 coap.result = "{path}/result"
-{STORED}{self._extra}
+{STORED}{self.extra}
 """
 
     def ask(self):
@@ -125,7 +152,7 @@ id = "{self.device}"
 coap.telemetry = "{path}/t"
 coap.piggyback = true
 coap.result = "{path}/result"
-{STORED}{self._extra}
+{STORED}{self.extra}
 """
 
     def ask(self):
@@ -139,47 +166,29 @@ class Scale(Device):
 
     def __init__(self, scenario, device, port, extra=""):
         super().__init__(scenario, device)
-        self.port, self._extra = port, extra
-        self._link = None
-        self._awake = False
-        scenario.on_exit(self.sleep)
+        self.port, self.extra = port, extra
+        self._dialler = Dialler(scenario, device, lambda: self.port, self._line)
 
     def map(self):
         return f"""[[device]]
 id = "{self.device}"
 tcp.listen = "127.0.0.1:{self.port}"
 tcp.command = {{ send = "CMD {{id}} {{payload}}\\n", reply = "DONE {{id}}" }}
-{STORED}{self._extra}
+{STORED}{self.extra}
 """
 
     def wake(self):
-        self._awake = True
-        threading.Thread(target=self._live, daemon=True).start()
-        eventually(lambda: self._link, f"{self.device} is connected")
+        self._dialler.dial()
 
     def sleep(self):
-        self._awake = False
-        link, self._link = self._link, None
-        if link:
-            try:
-                link.shutdown(socket.SHUT_RDWR)
-            except OSError:
-                pass
+        self._dialler.hang_up()
 
-    def _live(self):
-        while self._awake:
-            try:
-                link = socket.create_connection(("127.0.0.1", self.port), timeout=SOON)
-            except OSError:
-                time.sleep(0.05)
-                continue
-            link.settimeout(None)
-            self._link = link
-            try:
-                with link, link.makefile("rb") as lines:
-                    for line in lines:
-                        _, ident, payload = line.decode().rstrip("\n").split(" ", 2)
-                        self.did(payload)
-                        link.sendall(f"DONE {ident}\n".encode())
-            except OSError:
-                pass
+    def say(self, text):
+        """One reading, between two naps."""
+        with socket.create_connection(("127.0.0.1", self.port), timeout=SOON) as link:
+            link.sendall(text.encode() + b"\n")
+
+    def _line(self, line):
+        _, ident, payload = line.split(" ", 2)
+        self.did(payload)
+        self._dialler.say(f"DONE {ident}")

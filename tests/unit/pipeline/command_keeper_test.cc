@@ -262,6 +262,19 @@ TEST_CASE("a full queue releases and wants no further command until one has left
     plant.commit();
     REQUIRE_FALSE(plant.full);
   }
+  SECTION("another map is asked anew, and a session that knows nothing of it is told again") {
+    Plant plant({.commands = 2});
+    for (std::uint64_t sequence = 1; sequence <= 3; ++sequence) plant.take(sequence);
+    plant.commit();
+    plant.full = false;
+    plant.keeper->add(kSlot, device_id("a"), {.commands = 2});
+    REQUIRE(plant.full);
+    plant.keeper->add(kSlot, device_id("a"), {.commands = 3});
+    REQUIRE_FALSE(plant.full);
+    plant.take(4);
+    plant.commit();
+    REQUIRE(plant.told.at(4) == Outcome::Kind::accepted);
+  }
   SECTION("by bytes of the device, but one always fits") {
     Plant plant({.bytes = 2'000});
     plant.take(1, {}, 3'000);
