@@ -14,6 +14,8 @@ namespace {
 
 constexpr std::chrono::seconds kPatience{30};
 constexpr std::chrono::seconds kFailurePeriod{60};
+constexpr std::chrono::seconds kChangePatience{3};
+constexpr Milliseconds kLook{200};
 constexpr std::chrono::seconds kReplyPeriod{10};
 constexpr Backoff::Limits kRetry{Milliseconds(1000), Milliseconds(1000), Milliseconds(30'000)};
 
@@ -85,6 +87,7 @@ BrokerWatch::BrokerWatch(std::string adapter, std::string broker, Rosters& roste
       broker_(std::move(broker)),
       rosters_(rosters),
       roster_(rosters.now.load()),
+      asked_(roster_),
       retained_come_again_(retained_come_again),
       can_tell_(can_tell),
       commands_apart_(can_tell && roster_->any_proved_by_puback()),
@@ -162,6 +165,7 @@ void BrokerWatch::on(const SessionUp& event) {
   if (event.epoch != epoch_ || link_ != Link::connecting) return;
   session_present_ = event.session_present;
   refused_topic_.clear();
+  asked_ = roster_;
   const auto& topics = roster_->topics.subscriptions();
   answers_missing_ = topics.size() + (commands_apart_ ? 1 : 0);
   link_ = Link::subscribing;
@@ -182,32 +186,37 @@ void BrokerWatch::on(const SessionLost& event) {
 }
 
 void BrokerWatch::on(const SubscribeSent& event) {
-  if (event.epoch == epoch_ && link_ == Link::subscribing) patience_ = now_ + kPatience;
+  if (event.epoch == epoch_ && (link_ == Link::subscribing || changing_)) patience_ = now_ + kPatience;
 }
 
 void BrokerWatch::on(const SubscribeAnswered& event) {
-  if (event.epoch != epoch_ || (link_ != Link::subscribing && !changed_)) return;
+  if (event.epoch != epoch_ || (link_ != Link::subscribing && !changing_)) return;
   if (event.reason >= kFirstFailure) {
-    auto& refused = changed_ ? change_refused_ : refused_topic_;
-    refused = roster_->topics.subscriptions()[event.place].filter;
+    auto& refused = changing_ ? change_refused_ : refused_topic_;
+    refused = asked_->topics.subscriptions()[event.place].filter;
     log::error("subscription_refused", {{"adapter", adapter_}, {"topic", refused}, {"reason", event.reason}});
   }
   answered();
 }
 
 void BrokerWatch::on(const CommandsReady& event) {
-  if (event.epoch == epoch_ && (link_ == Link::subscribing || changed_)) answered();
+  if (event.epoch == epoch_ && (link_ == Link::subscribing || changing_)) answered();
 }
 
 void BrokerWatch::answered() {
   if (answers_missing_ > 0) --answers_missing_;
   if (answers_missing_ > 0) return;
-  if (!changed_) {
+  if (!changing_) {
     subscribed_ = refused_topic_.empty();
     return become_up();
   }
   if (change_refused_.empty()) return finish_change({});
   subscribed_ = false;
+  // Nobody waits for a change that was put off, so status has to say it.
+  if (!changed_) {
+    refused_topic_ = change_refused_;
+    show_up();
+  }
   finish_change(
       fail(ErrorCode::denied, "the broker refuses the subscription to " + std::exchange(change_refused_, {})));
 }
@@ -223,7 +232,7 @@ void BrokerWatch::on(RosterCame& event) {
 
 void BrokerWatch::take_roster(RosterCame event) {
   const auto before = std::exchange(roster_, std::move(event.roster));
-  if (link_ == Link::up) rosters_.before.store(before);
+  if (link_ == Link::up && !rosters_.before.load()) rosters_.before.store(before);
   rosters_.now.store(roster_);
   for (std::size_t i = 0; i < roster_->devices.size(); ++i) {
     const bool same = i < before->devices.size() && before->devices[i].written == roster_->devices[i].written &&
@@ -232,13 +241,21 @@ void BrokerWatch::take_roster(RosterCame event) {
     desk_.release_device(i, "the device's map was changed");
     set_device(i);
   }
-  const bool apart_before = commands_apart_;
-  commands_apart_ = can_tell_ && (commands_apart_ || roster_->any_proved_by_puback());
   // While the broker is away everything is subscribed to when it comes back.
   if (link_ != Link::up) {
+    commands_apart_ = can_tell_ && (commands_apart_ || roster_->any_proved_by_puback());
     subscribed_ = false;
     return event.done({});
   }
+  if (changing_) return event.done({});  // put off, as the one before it
+  changed_ = std::move(event.done);
+  subscribe_to_difference();
+}
+
+void BrokerWatch::subscribe_to_difference() {
+  const auto before = std::exchange(asked_, roster_);
+  const bool apart_before = commands_apart_;
+  commands_apart_ = can_tell_ && (commands_apart_ || roster_->any_proved_by_puback());
   const auto& old = before->topics.subscriptions();
   const auto& now = roster_->topics.subscriptions();
   Subscribe job{epoch_, {}, {}, commands_apart_};
@@ -251,18 +268,24 @@ void BrokerWatch::take_roster(RosterCame event) {
     if (!kept) to_drop_.push_back(one.filter);
   }
   answers_missing_ = job.wanted.size() + (commands_apart_ && !apart_before ? 1 : 0);
-  changed_ = std::move(event.done);
+  changing_ = true;
+  put_off_at_ = now_ + kChangePatience;
   if (answers_missing_ == 0) return finish_change({});
   jobs_.push(std::move(job));
 }
 
+void BrokerWatch::tell_changed(Result<void> result) {
+  if (auto done = std::exchange(changed_, nullptr)) done(std::move(result));
+}
+
 void BrokerWatch::finish_change(Result<void> result) {
-  rosters_.before.store(nullptr);
+  if (asked_ == roster_ || link_ != Link::up) rosters_.before.store(nullptr);
+  if (std::exchange(changing_, false) && link_ == Link::up) patience_ = kNever;
   auto dropped = std::exchange(to_drop_, {});
   if (result && link_ == Link::up && !dropped.empty()) {
     jobs_.push(Subscribe{epoch_, {}, std::move(dropped), commands_apart_});
   }
-  if (auto done = std::exchange(changed_, nullptr)) done(std::move(result));
+  tell_changed(std::move(result));
 }
 
 void BrokerWatch::on(const PublishHanded& event) {
@@ -314,15 +337,21 @@ void BrokerWatch::on(const StopAsked& event) {
 }
 
 SteadyTime BrokerWatch::tick() {
-  if (next_roster_ && link_ != Link::subscribing && !changed_) {
-    take_roster(*std::exchange(next_roster_, std::nullopt));
+  // While a message is held nobody speaks to the broker, and that may last as long as the hub is away: the change holds
+  // from now on, and the broker hears of it later.
+  if (changed_ && now_ >= put_off_at_ && gate_.holding()) {
+    log::warning("subscription_put_off", {{"adapter", adapter_}, {"reason", "no room: a message is held"}});
+    tell_changed({});
   }
+  if (next_roster_ && link_ != Link::subscribing && !changed_) take_roster(*std::exchange(next_roster_, std::nullopt));
+  if (link_ == Link::up && !changing_ && asked_ != roster_) subscribe_to_difference();
   tick_link();
   tick_presence();
   auto next = desk_.tick(now_);
   send_orders();
   gate_.nudge();
   next = std::min({next, presence_.deadline(), patience_, stop_by_.value_or(kNever)});
+  if (changed_) next = std::min(next, std::max(put_off_at_, now_ + kLook));
   return link_ == Link::idle && !stop_by_ ? std::min(next, retry_at_) : next;
 }
 
@@ -379,7 +408,7 @@ void BrokerWatch::lose(const std::string& why) {
   const auto delay = backoff_.next();
   retry_at_ = now_ + delay;
   // All of it is subscribed to with the next connection.
-  subscribed_ = subscribed_ && !changed_;
+  subscribed_ = subscribed_ && !changing_ && asked_ == roster_;
   finish_change({});
   presence_.set_broker(false);
   desk_.release_all("the broker is away");
@@ -404,6 +433,10 @@ void BrokerWatch::become_up() {
   presence_.set_broker(true);
   log::info("broker_connected",
             {{"adapter", adapter_}, {"peer", broker_}, {"session_present", session_present_}, {"epoch", epoch_}});
+  show_up();
+}
+
+void BrokerWatch::show_up() {
   auto detail = "connected to " + broker_ + (session_present_ ? ", session kept" : ", session new");
   if (!refused_topic_.empty()) detail += ", but it refuses the subscription to " + refused_topic_;
   status_.with([&](LinkStatus& status) { status = {refused_topic_.empty(), detail}; });

@@ -71,7 +71,10 @@ class BrokerWatch {
   void answered();
   void set_device(std::size_t place);
   void take_roster(RosterCame event);
+  void subscribe_to_difference();
   void finish_change(Result<void> result);
+  void tell_changed(Result<void> result);
+  void show_up();
   [[nodiscard]] Result<std::string> topic_for(std::size_t device, const Command& command) const;
   [[nodiscard]] Outgoing to_outgoing(PublishOrder& order) const;
 
@@ -79,6 +82,7 @@ class BrokerWatch {
   const std::string broker_;
   Rosters& rosters_;
   RosterPtr roster_;
+  RosterPtr asked_;  // whose topics the broker was asked for: behind roster_ if a change was put off
   const bool retained_come_again_;
   const bool can_tell_;
   bool commands_apart_;
@@ -107,9 +111,11 @@ class BrokerWatch {
   std::size_t answers_missing_ = 0;
   std::string refused_topic_;
   std::string change_refused_;
+  bool changing_ = false;                      // another roster's subscriptions are not answered yet
   std::vector<std::string> to_drop_;           // filters, once the change holds
   std::optional<RosterCame> next_roster_;      // waits for the answers to the subscriptions before it
-  std::function<void(Result<void>)> changed_;  // another roster's, whose subscriptions are not answered yet
+  std::function<void(Result<void>)> changed_;  // whoever waits for the change; nobody once it was put off
+  SteadyTime put_off_at_ = kNever;
   std::optional<SteadyTime> stop_by_;
 };
 
