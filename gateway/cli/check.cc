@@ -118,8 +118,9 @@ void check_hub(config::Loaded& loaded, const std::vector<identity::Identity>& id
     }
     return SourcePlace{loaded.settings.identity.store, 0, 0};
   };
-  for (const auto& [device, why] : proof.refused) {
-    loaded.problems.push_back({place_of(device), "device " + device.text() + ": the hub refuses it: " + why});
+  for (const auto& refusal : proof.refused) {
+    const auto& device = refusal.device;
+    loaded.problems.push_back({place_of(device), "device " + device.text() + ": the hub refuses it: " + refusal.why});
   }
   for (const auto& device : proof.by_secondary) {
     loaded.warnings.push_back({place_of(device), "device " + device.text() +
@@ -132,7 +133,8 @@ void check_hub(config::Loaded& loaded, const std::vector<identity::Identity>& id
               << name << ", proven: it takes the keys of " << proof.accepted
               << (proof.accepted == 1 ? " device\n" : " devices\n");
   if (proof.not_tried > 0)
-    streams.out << name << ", not checked: the keys of " << proof.not_tried << " further devices\n";
+    streams.out << name << ", not checked: the keys of " << proof.not_tried << " further devices"
+                << (proof.lost.empty() ? "" : ": " + proof.lost) << '\n';
 }
 
 // Tries each broker; what it fails is a problem at its table.

@@ -67,11 +67,11 @@ class Prover final : private UplinkEvents {
     if (token) {
       link_.authorise(slot, one.device, std::move(*token));
     } else {
-      refuse(slot, token.error().message);
+      refuse(slot, token.error().message, true);
     }
   }
-  void refuse(DeviceSlot slot, std::string why) {
-    proof_.refused.push_back({tries_[slot.value].device, std::move(why)});
+  void refuse(DeviceSlot slot, std::string why, bool denied) {
+    proof_.refused.push_back({tries_[slot.value].device, std::move(why), denied});
     answered(slot);
   }
   void answered(DeviceSlot slot) {
@@ -86,7 +86,11 @@ class Prover final : private UplinkEvents {
   }
   void on_lost(ConnectionSlot, LinkFault fault) override {
     over_ = true;
-    if (!ready_) proof_.unreachable = fault.text();
+    if (!ready_) {
+      proof_.unreachable = fault.text();
+    } else if (left_ > 0) {
+      proof_.lost = fault.text();
+    }
   }
   void on_authorised(DeviceSlot slot) override {
     const auto& one = tries_[slot.value];
@@ -103,7 +107,7 @@ class Prover final : private UplinkEvents {
       one.key = KeyChoice::secondary;
       ask(slot);
     } else {
-      refuse(slot, fault.text());
+      refuse(slot, fault.text(), fault.kind == LinkFault::Kind::unauthorised);
     }
   }
   void on_attached(DeviceSlot, DeviceLink) override {}

@@ -15,8 +15,10 @@ struct HubProof {
   struct Refusal {
     DeviceId device;
     std::string why;
+    bool denied = true;  // the key is wrong, or the device disabled; false: it may be answered otherwise later
   };
   std::string unreachable;             // why there is no connection; empty: the hub let us in
+  std::string lost;                    // why the connection ended before all was answered
   std::size_t accepted = 0;            // devices with a key that works, …
   std::vector<DeviceId> by_secondary;  // … of which these only by their secondary key
   std::vector<Refusal> refused;

@@ -105,9 +105,25 @@ Result<Secret> take_key(const AddKey& key, const Streams& streams, Decode decode
   return decode(line);
 }
 
-std::optional<Identity> find(const std::vector<Identity>& all, const DeviceId& device) {
-  const auto found = std::find_if(all.begin(), all.end(), [&](const auto& one) { return one.device == device; });
-  return found == all.end() ? std::nullopt : std::optional(*found);
+// The device's identity as the store has it now; nothing if it has none.
+Result<std::optional<Identity>> look_up(const Opened& opened, const DeviceId& device) {
+  auto all = opened.store->all();
+  if (!all) return fail(all.error());
+  const auto found = std::find_if(all->begin(), all->end(), [&](const auto& one) { return one.device == device; });
+  return found == all->end() ? std::nullopt : std::optional(std::move(*found));
+}
+
+// Why the hub did not take a key.
+std::string refusal_of(const HubProof& proof) {
+  if (!proof.unreachable.empty()) return "the hub cannot be asked: " + proof.unreachable;
+  if (!proof.lost.empty()) return "the hub went away before it answered: " + proof.lost;
+  if (proof.refused.empty()) return "the hub did not answer in time";
+  const auto& refusal = proof.refused.front();
+  return (refusal.denied ? "the hub refuses the new key: " : "the hub does not say now: ") + refusal.why;
+}
+
+bool denied(const HubProof& proof) {
+  return proof.accepted == 0 && !proof.refused.empty() && proof.refused.front().denied;
 }
 
 using Usages = std::map<std::string, identity::Usage>;
@@ -169,9 +185,9 @@ int identity_add(const Place& place, const std::string& id, const AddKey& key, c
   int status = kDone;
   const auto opened = open_place(place, streams, status);
   if (!opened) return status;
-  const auto all = opened->store->all();
-  if (!all) return failed(all.error(), streams);
-  auto known = find(*all, *device);
+  const auto looked = look_up(*opened, *device);
+  if (!looked) return failed(looked.error(), streams);
+  const auto& known = *looked;
   if (known && key.generate) {
     streams.err << "trunkline: device " << id << " has a key already; remove it first to make another\n";
     return kFailed;
@@ -216,34 +232,42 @@ int identity_rotate(const Place& place, const std::string& id, const AddKey& key
   int status = kDone;
   const auto opened = open_place(place, streams, status);
   if (!opened) return status;
-  const auto all = opened->store->all();
-  if (!all) return failed(all.error(), streams);
-  const auto known = find(*all, *device);
+  const auto looked = look_up(*opened, *device);
+  if (!looked) return failed(looked.error(), streams);
+  const auto& known = *looked;
   if (!known) return failed({ErrorCode::not_found, "device " + id + " has no identity; add it"}, streams);
   if (known->primary == *fresh) return failed({ErrorCode::exists, "device " + id + " has this key already"}, streams);
   const auto prove = [&](const Secret& secret) {
     return prove_hub(loaded.settings.hub, {Identity{*device, secret, {}, {}, true, {}}});
   };
-  const auto proof = prove(*fresh);
-  if (proof.accepted == 0) {
-    streams.err << "trunkline: nothing was changed: "
-                << (proof.unreachable.empty() ? "the hub refuses the new key: " +
-                                                    (proof.refused.empty() ? "no answer" : proof.refused.front().why)
-                                              : "the hub cannot be asked: " + proof.unreachable)
-                << '\n';
+  if (const auto proof = prove(*fresh); proof.accepted == 0) {
+    streams.err << "trunkline: nothing was changed: " << refusal_of(proof) << '\n';
     return kFailed;
   }
-  const bool old_works = prove(known->primary).accepted > 0;
-  auto wanted = *known;
+  // A key is forgotten only if the hub says that it is none; a hub that has gone away meanwhile has not said that.
+  std::string fate = "; the one before is forgotten, the hub takes it no longer";
+  Secret second;
+  for (const auto* old : {&known->primary, &known->secondary}) {
+    if (old->empty() || *old == *fresh) continue;
+    const auto proof = prove(*old);
+    if (denied(proof)) continue;
+    second = *old;
+    fate = std::string("; the ") + (old == &known->primary ? "one before stays as secondary" : "secondary key stays") +
+           ", " + (proof.accepted > 0 ? "because the hub takes it, too" : "because nobody knows: " + refusal_of(proof));
+    break;
+  }
+  // That took its time; what somebody else did meanwhile stays.
+  const auto again = look_up(*opened, *device);
+  if (!again) return failed(again.error(), streams);
+  if (!*again || !((*again)->primary == known->primary && (*again)->secondary == known->secondary)) {
+    return failed({ErrorCode::exists, "nothing was changed: the keys of " + id + " were changed meanwhile"}, streams);
+  }
+  auto wanted = **again;
   wanted.primary = *fresh;
-  wanted.secondary = old_works ? known->primary : Secret();
+  wanted.secondary = second;
   wanted.updated = {};
   if (auto stored = opened->store->put({wanted}); !stored) return failed(stored.error(), streams);
-  return announce(*opened,
-                  "the hub takes the new key of " + id +
-                      (old_works ? "; the one before stays as secondary, because the hub takes it, too"
-                                 : "; the one before is forgotten, the hub takes it no longer"),
-                  streams, streams.out);
+  return announce(*opened, "the hub takes the new key of " + id + fate, streams, streams.out);
 }
 
 int identity_import(const Place& place, const std::string& file, const Streams& streams) {
@@ -317,9 +341,9 @@ int identity_show(const Place& place, const std::string& id, bool as_json, const
   int status = kDone;
   const auto opened = open_place(place, streams, status);
   if (!opened) return status;
-  const auto all = opened->store->all();
-  if (!all) return failed(all.error(), streams);
-  const auto found = find(*all, *device);
+  const auto looked = look_up(*opened, *device);
+  if (!looked) return failed(looked.error(), streams);
+  const auto& found = *looked;
   if (!found) return failed({ErrorCode::not_found, "device " + id + " has no identity"}, streams);
   const auto usages = usages_of(*opened);
   if (!usages) return failed(usages.error(), streams);
