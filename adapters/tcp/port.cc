@@ -253,7 +253,11 @@ void Port::on_closed(Line& line, std::string_view why) {
     return look();
   }
   if (const auto suppressed = dial_log_.allow(loop_.clock.steady())) {
-    log::info("line_lost", {{"adapter", "tcp"}, {"peer", map_.connect}, {"reason", why}, {"suppressed", *suppressed}});
+    log::info("line_lost", {{"adapter", "tcp"},
+                            {"device", devices_.empty() ? std::string() : devices_.front()->id().text()},
+                            {"peer", map_.connect},
+                            {"reason", why},
+                            {"suppressed", *suppressed}});
   }
   dial_later(backoff_.next());
 }
@@ -279,7 +283,10 @@ void Port::on_dialled(Result<std::unique_ptr<net::Stream>> stream) {
   }
   loop_.counters.dial_failures.add();
   if (const auto suppressed = dial_log_.allow(loop_.clock.steady())) {
-    log::warning("dial_failed", {{"adapter", "tcp"}, {"error", stream.error().message}, {"suppressed", *suppressed}});
+    log::warning("dial_failed", {{"adapter", "tcp"},
+                                 {"device", devices_.empty() ? std::string() : devices_.front()->id().text()},
+                                 {"error", stream.error().message},
+                                 {"suppressed", *suppressed}});
   }
   for (auto* device : devices_) {
     if (auto* lane = device->lane()) lane->on_disconnected("the device cannot be reached");

@@ -111,6 +111,10 @@ Shared& shared() {
 
 std::string line_of(const Governor::Omitted& omitted) {
   if (omitted.event.empty()) return format_line("log_lines_dropped", {{"count", omitted.count}});
+  if (omitted.subject.empty() && omitted.subjects > 0) {
+    return format_line("log_lines_suppressed",
+                       {{"event", omitted.event}, {"subjects", omitted.subjects}, {"count", omitted.count}});
+  }
   return format_line("log_lines_suppressed",
                      {{"event", omitted.event}, {"subject", omitted.subject}, {"count", omitted.count}});
 }

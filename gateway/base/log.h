@@ -36,7 +36,8 @@ bool enabled(Level level);
 
 // One line: the event's name (subject_verb, past tense, stable) and its fields. Any thread. Never bodies, tokens or
 // keys. Lines above debug go through the Governor (log_governor.h): what repeats about the same adapter, device or
-// connection is counted instead of written (log_lines_suppressed), and all together are capped (log_lines_dropped).
+// connection, or about many of them, is counted instead of written (log_lines_suppressed), and all together are capped
+// (log_lines_dropped).
 void write(Level level, std::string_view event, std::initializer_list<Field> fields = {});
 
 inline void debug(std::string_view event, std::initializer_list<Field> fields = {}) {

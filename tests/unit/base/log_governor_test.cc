@@ -57,6 +57,36 @@ TEST_CASE("all lines together are capped, and chatter hides no warning", "[S-01]
   CHECK(told == 10'000 - static_cast<unsigned>(Governor::kBurst));
 }
 
+TEST_CASE("of many that fail all day each is said once, some repeats, and the rest in a line now and then", "[S-01]") {
+  Governor governor;
+  unsigned first = 0;
+  unsigned lines = 0;
+  std::uint64_t told = 0;
+  std::uint64_t asked = 0;
+  std::uint64_t most = 0;
+  for (auto now = kStart; now < kStart + 24h; now += 1min) {
+    for (unsigned i = 0; i < 1000; ++i) {
+      const auto verdict = governor.admit("device_refused", "device=" + std::to_string(i), true, now);
+      ++asked;
+      lines += (verdict.write ? 1 : 0) + static_cast<unsigned>(verdict.omitted.size());
+      if (now == kStart) first += verdict.write ? 1 : 0;
+      told += verdict.write ? 1 : 0;
+      for (const auto& omitted : verdict.omitted) {
+        told += omitted.count;
+        most = std::max(most, omitted.subjects);
+      }
+    }
+  }
+  CHECK(first == 1000);
+  CHECK(lines < 1000 + Governor::kEventBurst + 24 * 120 + 24 * 6 + 10);
+  CHECK(most >= 990);  // "and about a thousand others"
+  CHECK(told <= asked);
+  CHECK(told > asked * 9 / 10);  // nothing vanishes without being counted; the last ten minutes are still to be said
+  // Somebody new is not hidden by those, and nor is one that was well for long.
+  CHECK(governor.admit("device_refused", "device=new", true, kStart + 24h).write);
+  CHECK(governor.admit("device_refused", "device=7", true, kStart + 26h).write);
+}
+
 TEST_CASE("subjects that a peer makes up take bounded memory, and are forgotten after their window", "[S-01]") {
   Governor governor;
   for (unsigned i = 0; i < 100'000; ++i) (void)governor.admit("device_unknown", std::to_string(i), true, kStart);
