@@ -124,6 +124,7 @@ TEST_CASE("the time until the spool is full is told from the last minutes' inflo
     inflow.add(100, now);
     now += 1s;
   }
-  REQUIRE(inflow.per_second(now) == Approx(100).margin(3));
-  REQUIRE(inflow.per_second(now + 10min) == Approx(0));
+  REQUIRE(inflow.per_second(now) > 97);
+  REQUIRE(inflow.per_second(now) < 103);
+  REQUIRE(inflow.per_second(now + 10min) < 1e-9);
 }
