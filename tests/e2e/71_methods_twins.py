@@ -8,11 +8,8 @@ import sys
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "support", "e2e"))
 
-from broker import Broker  # noqa: E402
-from call_devices import CoapCallDevice, MqttCallDevice, TcpCallDevice  # noqa: E402
-from gateway import Gateway, new_key  # noqa: E402
+from call_devices import CallPlant  # noqa: E402
 from harness import eventually, expect, main, note  # noqa: E402
-from hub import Hub  # noqa: E402
 
 TIMEOUT = 'method_timeout = "2s"\n'
 WIDE = 'tcp.framing = { kind = "line", end = "\\n", max = "256KiB" }\n'
@@ -36,24 +33,10 @@ def confirmed(hub, device, version, state):
 
 
 def body(scenario):
-    names = ("press-1", "tank-1", "scale-1")
-    keys = {name: new_key() for name in names}
-    broker = Broker(scenario)
-    hub = Hub(scenario, keys)
-    coap_port = scenario.ports.take()
-    press = MqttCallDevice(scenario, names[0], broker)
-    tank = CoapCallDevice(scenario, names[1], coap_port)
-    scale = TcpCallDevice(scenario, names[2], scenario.ports.take())
-    devices = [press, tank, scale]
-    gateway = Gateway(
-        scenario, hub, {one.device: one.map(TIMEOUT + (WIDE if one is scale else "")) for one in devices}, keys, broker=broker, coap_port=coap_port,
-        hub_table="report_state = true\nreport_every = \"200ms\"",
-    )
-    gateway.start()
-    broker.wait_subscribed("trunkline", [f"{press.topic}/answer", f"{press.topic}/reported"])
-    eventually(lambda: (gateway.status() or {}).get("verdict") == "ok", "trunkline status says ok")
-    tank.connect()
-    scale.connect()
+    plant = CallPlant(scenario, lambda one: TIMEOUT + (WIDE if one.protocol == "TCP" else ""))
+    broker, hub, gateway, devices = plant.broker, plant.hub, plant.gateway, plant.devices
+    press, tank, scale = devices
+    plant.start()
 
     for device in devices:
         call(hub, device, "add", [1, 2, 3], 200, 6)

@@ -10,11 +10,8 @@ import sys
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "support", "e2e"))
 
-from broker import Broker  # noqa: E402
-from call_devices import CoapCallDevice, Mqtt5CallDevice, MqttCallDevice, TcpCallDevice  # noqa: E402
-from gateway import Gateway, new_key  # noqa: E402
+from call_devices import CallPlant, Mqtt5CallDevice  # noqa: E402
 from harness import eventually, expect, main, note  # noqa: E402
-from hub import Hub  # noqa: E402
 
 WIDE = 'tcp.framing = { kind = "line", end = "\\n", max = "256KiB" }\n'
 STATE = 'map = { report = ["mode"], change_only = true }\n'
@@ -34,25 +31,11 @@ def of_gateway(hub, device):
 
 
 def body(scenario):
-    names = ("press-1", "tank-1", "scale-1", "drill-1")
-    keys = {name: new_key() for name in names}
-    broker = Broker(scenario)
-    hub = Hub(scenario, keys)
-    coap_port = scenario.ports.take()
-    press = MqttCallDevice(scenario, names[0], broker)
-    tank = CoapCallDevice(scenario, names[1], coap_port)
-    scale = TcpCallDevice(scenario, names[2], scenario.ports.take())
-    devices = [press, tank, scale]
-    drill = Mqtt5CallDevice(scenario, names[3], broker)
-    gateway = Gateway(
-        scenario, hub, {press.device: press.map(STATE), tank.device: tank.map(), scale.device: scale.map(WIDE + STATE),
-                        drill.device: drill.map('method_timeout = "3s"\n')},
-        keys, broker=broker, coap_port=coap_port, hub_table='report_state = true\nreport_every = "200ms"',
-    )
-    gateway.start()
-    eventually(lambda: (gateway.status() or {}).get("verdict") == "ok", "trunkline status says ok")
-    tank.connect()
-    scale.connect()
+    more = {"press-1": STATE, "tank-1": "", "scale-1": WIDE + STATE, "drill-1": 'method_timeout = "3s"\n'}
+    plant = CallPlant(scenario, lambda one: more[one.device], lambda broker: [Mqtt5CallDevice(scenario, "drill-1", broker)])
+    broker, hub, gateway, devices = plant.broker, plant.hub, plant.gateway, plant.devices
+    (press, tank, scale), (drill,) = devices, plant.others
+    plant.start()
     for device in devices:
         call(hub, device, [1, 2])
         hub.twin(device.device, {"rate": 5})

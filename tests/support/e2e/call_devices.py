@@ -8,8 +8,11 @@ import subprocess
 import threading
 import urllib.parse
 
+from broker import Broker
 from dialler import Dialler
+from gateway import Gateway, new_key
 from harness import SOON, eventually
+from hub import Hub
 from real_devices import tool
 
 SILENT = object()  # what a device returns that does not answer
@@ -292,3 +295,31 @@ tcp.reported = "STATE {{payload}}"
     def report_more(self, name, value):
         """A change of one property only."""
         self.say("STATE " + json.dumps({name: value}))
+
+
+class CallPlant:
+    """Broker, hub and a gateway with a device of each protocol. `extra(device)` is what else its map says; `others(broker)`
+    gives further devices."""
+
+    def __init__(self, scenario, extra, others=lambda broker: []):
+        self.broker = Broker(scenario)
+        coap_port = scenario.ports.take()
+        self.press = MqttCallDevice(scenario, "press-1", self.broker)
+        self.tank = CoapCallDevice(scenario, "tank-1", coap_port)
+        self.scale = TcpCallDevice(scenario, "scale-1", scenario.ports.take())
+        self.devices = [self.press, self.tank, self.scale]
+        self.others = others(self.broker)
+        every = [*self.devices, *self.others]
+        keys = {one.device: new_key() for one in every}
+        self.hub = Hub(scenario, keys)
+        self.gateway = Gateway(
+            scenario, self.hub, {one.device: one.map(extra(one)) for one in every}, keys, broker=self.broker,
+            coap_port=coap_port, hub_table='report_state = true\nreport_every = "200ms"',
+        )
+
+    def start(self):
+        self.gateway.start()
+        self.broker.wait_subscribed("trunkline", [f"{self.press.topic}/answer", f"{self.press.topic}/reported"])
+        eventually(lambda: (self.gateway.status() or {}).get("verdict") == "ok", "trunkline status says ok")
+        self.tank.connect()
+        self.scale.connect()
