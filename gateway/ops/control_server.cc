@@ -16,6 +16,7 @@
 
 #include "gateway/base/json.h"
 #include "gateway/base/log.h"
+#include "gateway/ops/guests.h"
 
 namespace trunkline::ops {
 namespace {
@@ -27,28 +28,23 @@ using boost::system::error_code;
 constexpr std::size_t kMaxRequest = 64 * 1024;
 constexpr std::size_t kMaxConnections = 32;
 constexpr std::chrono::seconds kIdle{30};
+constexpr std::chrono::milliseconds kAcceptPause{100};
 
-class Connection : public std::enable_shared_from_this<Connection> {
+class Connection : public std::enable_shared_from_this<Connection>, private Guests::Guest {
  public:
-  Connection(stream_protocol::socket socket, Control& control, std::shared_ptr<std::size_t> open)
-      : socket_(std::move(socket)),
+  Connection(stream_protocol::socket socket, Control& control, std::shared_ptr<Guests> guests)
+      : Guest(std::move(guests)),
+        socket_(std::move(socket)),
         timer_(socket_.get_executor()),
         control_(control),
-        open_(std::move(open)),
-        in_(kMaxRequest) {
-    ++*open_;
-  }
-  ~Connection() { --*open_; }
-  Connection(const Connection&) = delete;
-  Connection& operator=(const Connection&) = delete;
+        in_(kMaxRequest) {}
 
   void read() {
-    timer_.expires_after(kIdle);
-    timer_.async_wait([weak = weak_from_this()](error_code cancelled) {
-      if (const auto self = weak.lock(); self && !cancelled) self->socket_.close();
-    });
+    wait();
     asio::async_read_until(socket_, in_, '\n', [self = shared_from_this()](error_code failed, std::size_t size) {
       self->timer_.cancel();
+      self->works();
+      if (failed == asio::error::not_found) self->write(R"({"error":"a request has 64 KiB at most"})", true);
       if (failed) return;
       std::string line(asio::buffers_begin(self->in_.data()),
                        asio::buffers_begin(self->in_.data()) + static_cast<std::ptrdiff_t>(size));
@@ -58,6 +54,20 @@ class Connection : public std::enable_shared_from_this<Connection> {
   }
 
  private:
+  void leave() override {
+    error_code ignored;
+    socket_.close(ignored);
+  }
+
+  // Until the client asked for something, or took its answer.
+  void wait() {
+    waits();
+    timer_.expires_after(kIdle);
+    timer_.async_wait([weak = weak_from_this()](error_code cancelled) {
+      if (const auto self = weak.lock(); self && !cancelled) self->leave();
+    });
+  }
+
   void serve(const std::string& line) {
     error_code bad;
     const auto request = json::parse(line, bad);
@@ -86,18 +96,19 @@ class Connection : public std::enable_shared_from_this<Connection> {
     }
   }
 
-  void write(std::string text) {
+  void write(std::string text, bool last = false) {
     out_ = std::move(text);
     out_ += '\n';
-    asio::async_write(socket_, asio::buffer(out_), [self = shared_from_this()](error_code failed, std::size_t) {
-      if (!failed) self->read();
+    wait();
+    asio::async_write(socket_, asio::buffer(out_), [self = shared_from_this(), last](error_code failed, std::size_t) {
+      self->timer_.cancel();
+      if (!failed && !last) self->read();
     });
   }
 
   stream_protocol::socket socket_;
   asio::steady_timer timer_;
   Control& control_;
-  std::shared_ptr<std::size_t> open_;
   asio::streambuf in_;
   std::string out_;
 };
@@ -105,7 +116,11 @@ class Connection : public std::enable_shared_from_this<Connection> {
 class Server final : public ControlServer {
  public:
   Server(asio::io_context& io, std::string path, Control& control)
-      : acceptor_(io), path_(std::move(path)), control_(control), open_(std::make_shared<std::size_t>(0)) {}
+      : acceptor_(io),
+        later_(io),
+        path_(std::move(path)),
+        control_(control),
+        guests_(std::make_shared<Guests>(kMaxConnections)) {}
   ~Server() override {
     error_code ignored;
     acceptor_.close(ignored);
@@ -114,9 +129,11 @@ class Server final : public ControlServer {
 
   error_code listen() {
     error_code failed;
-    stream_protocol::socket probe(acceptor_.get_executor());
+    // One that is too busy to take us is there, too; it must not hold us up.
+    stream_protocol::socket probe(acceptor_.get_executor(), stream_protocol());
+    probe.non_blocking(true);
     probe.connect(stream_protocol::endpoint(path_), failed);
-    if (!failed) return asio::error::address_in_use;
+    if (!failed || failed == asio::error::would_block) return asio::error::address_in_use;
     // Nobody answers there: a leftover of a process that died, or nothing.
     if (struct stat found{}; ::lstat(path_.c_str(), &found) == 0 && S_ISSOCK(found.st_mode)) ::unlink(path_.c_str());
     const auto mask = ::umask(0117);
@@ -124,7 +141,7 @@ class Server final : public ControlServer {
     acceptor_.open(stream_protocol(), failed);
     if (!failed) acceptor_.bind(stream_protocol::endpoint(path_), failed);
     ::umask(mask);
-    if (!failed) acceptor_.listen(16, failed);
+    if (!failed) acceptor_.listen(asio::socket_base::max_listen_connections, failed);
     if (!failed) accept();
     return failed;
   }
@@ -133,15 +150,25 @@ class Server final : public ControlServer {
   void accept() {
     acceptor_.async_accept([this](error_code failed, stream_protocol::socket socket) {
       if (failed == asio::error::operation_aborted) return;
-      if (!failed && *open_ < kMaxConnections) std::make_shared<Connection>(std::move(socket), control_, open_)->read();
+      if (failed) return accept_later();
+      if (guests_->make_room()) std::make_shared<Connection>(std::move(socket), control_, guests_)->read();
       accept();
     });
   }
 
+  // No descriptors or memory: the queue stays as it is, so spinning on it does not help.
+  void accept_later() {
+    later_.expires_after(kAcceptPause);
+    later_.async_wait([this](error_code cancelled) {
+      if (!cancelled) accept();
+    });
+  }
+
   stream_protocol::acceptor acceptor_;
+  asio::steady_timer later_;
   std::string path_;
   Control& control_;
-  std::shared_ptr<std::size_t> open_;
+  std::shared_ptr<Guests> guests_;
 };
 
 }  // namespace

@@ -11,6 +11,7 @@
 #include "gateway/net/connect.h"
 #include "gateway/net/endpoint.h"
 #include "gateway/ops/control_server.h"
+#include "gateway/ops/guests.h"
 #include "gateway/ops/status_page.h"
 
 namespace trunkline::ops {
@@ -25,17 +26,13 @@ using boost::system::error_code;
 constexpr std::size_t kMaxConnections = 32;
 constexpr std::chrono::seconds kIdle{30};
 
-class Connection : public std::enable_shared_from_this<Connection> {
+class Connection : public std::enable_shared_from_this<Connection>, private Guests::Guest {
  public:
-  Connection(tcp::socket socket, Control& control, std::shared_ptr<std::size_t> open)
-      : stream_(std::move(socket)), control_(control), open_(std::move(open)) {
-    ++*open_;
-  }
-  ~Connection() { --*open_; }
-  Connection(const Connection&) = delete;
-  Connection& operator=(const Connection&) = delete;
+  Connection(tcp::socket socket, Control& control, std::shared_ptr<Guests> guests)
+      : Guest(std::move(guests)), stream_(std::move(socket)), control_(control) {}
 
   void read() {
+    waits();
     parser_.emplace();
     parser_->header_limit(8 * 1024);
     parser_->body_limit(1024);
@@ -46,7 +43,10 @@ class Connection : public std::enable_shared_from_this<Connection> {
   }
 
  private:
+  void leave() override { stream_.close(); }
+
   void serve() {
+    works();
     const auto& request = parser_->get();
     if (request.method() != http::verb::get && request.method() != http::verb::head) {
       write(http::status::method_not_allowed, "text/plain", "only GET and HEAD\n");
@@ -89,6 +89,7 @@ class Connection : public std::enable_shared_from_this<Connection> {
     const auto size = body.size();
     if (request.method() != http::verb::head) response_.body() = std::move(body);
     response_.content_length(size);
+    waits();
     stream_.expires_after(kIdle);
     http::async_write(stream_, response_, [self = shared_from_this()](error_code failed, std::size_t) {
       if (!failed && self->response_.keep_alive()) self->read();
@@ -97,7 +98,6 @@ class Connection : public std::enable_shared_from_this<Connection> {
 
   beast::tcp_stream stream_;
   Control& control_;
-  std::shared_ptr<std::size_t> open_;
   beast::flat_buffer buffer_{16 * 1024};
   std::optional<http::request_parser<http::string_body>> parser_;
   http::response<http::string_body> response_;
@@ -118,10 +118,10 @@ Result<std::unique_ptr<HttpServer>> HttpServer::open(asio::io_context& io, const
                                                      Control& control) {
   const auto endpoint = net::Endpoint::parse(listen);
   if (!endpoint) return fail(endpoint.error().in("status.listen"));
-  auto count = std::make_shared<std::size_t>(0);
-  auto listener = net::Listener::open(io, *endpoint, [&control, count](tcp::socket socket) {
-    if (*count < kMaxConnections) std::make_shared<Connection>(std::move(socket), control, count)->read();
-  });
+  auto listener = net::Listener::open(
+      io, *endpoint, [&control, guests = std::make_shared<Guests>(kMaxConnections)](tcp::socket socket) {
+        if (guests->make_room()) std::make_shared<Connection>(std::move(socket), control, guests)->read();
+      });
   if (!listener) return fail(listener.error().in("status.listen"));
   return std::unique_ptr<HttpServer>(std::make_unique<Server>(std::move(*listener)));
 }
