@@ -53,6 +53,13 @@ std::size_t show(const json::object& change, std::ostream& out) {
   return lines;
 }
 
+// Who asked and was not answered wants to know which files count.
+std::string_view what_now(ErrorCode code) {
+  if (code == ErrorCode::unavailable) return "; if it was ended, it starts by the files as they are now";
+  if (code == ErrorCode::timed_out) return "; it goes on: its log says reload_done or reload_rolled_back";
+  return {};
+}
+
 int refused(const json::object& answer, const Streams& streams) {
   for (const auto& problem : array(answer, "problems")) streams.err << std::string(problem.as_string()) << '\n';
   streams.err << "trunkline: not reloaded: " << text(answer, "error") << '\n';
@@ -75,7 +82,7 @@ int reload(const Place& place, bool dry_run, bool as_json, const Streams& stream
   const json::object request{{"op", "reload"}, {"dry_run", dry_run}};
   const auto answered = ask_gateway(loaded.settings.status.control, json::serialize(request), kPatience);
   if (!answered) {
-    streams.err << "trunkline: " << answered.error().message << '\n';
+    streams.err << "trunkline: " << answered.error().message << what_now(answered.error().code) << '\n';
     return answered.error().code == ErrorCode::not_found ? kNotRunning : kFailed;
   }
   boost::system::error_code bad;
