@@ -138,8 +138,8 @@ def body(scenario):
             gateway.kill()
             tank.gateway_died()
         done = asked.answer()
-        said = "closed the connection without an answer; if it was ended, it starts by the files as they are now"
-        expect(done.returncode == 1 and said in done.stderr, f"reload says {done.returncode} {done.stderr}")
+        words = "closed the connection without an answer; if it was ended, it starts by the files as they are now"
+        expect(done.returncode == 1 and words in done.stderr, f"reload says {done.returncode} {done.stderr}")
         gateway.start()
         eventually(lambda: gateway.adapter("mqtt")["healthy"], "the broker works")
         say("m1", ways[0])
