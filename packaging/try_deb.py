@@ -2,8 +2,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Lives through the packages as an operator would. Called by packaging/try-deb, as root, on a machine to throw away.
 
-systemd is process 1 on none of these machines, so a small supervisor starts the unit as systemd would: its user, its
-credential, its watchdog, its rules for starting again. The sandbox is only looked at (systemd-analyze), not tried.
+systemd is process 1 on none of these machines. A small supervisor starts the unit as systemd would: its user, its credential,
+its watchdog, its rules for starting again. Where the machine lets us, a systemd of our own around it then tries the unit as it
+is: sandbox, credential, journal, reload, watchdog; elsewhere that is said.
 """
 
 import glob
@@ -21,6 +22,7 @@ sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."
 from gateway import new_key  # noqa: E402
 from harness import eventually, expect, main, note  # noqa: E402
 from hub import Hub  # noqa: E402
+from live_systemd import LiveSystemd, Unavailable  # noqa: E402
 from supervisor import Supervisor  # noqa: E402
 from tcp_client import TcpLoad  # noqa: E402
 
@@ -29,6 +31,8 @@ PACKAGES = os.path.abspath(sys.argv[1])
 CONFIG = "/etc/trunkline/trunkline.toml"
 STATE = "/var/lib/trunkline"
 DEVICE = "scale-2"
+SECOND = "scale-3"
+UNIT = "trunkline.service"
 
 
 def one(pattern):
@@ -114,6 +118,9 @@ def first_device(scenario, hub, key):
         text = file.read()
     text = text.replace('host = "contoso.azure-devices.net"',
                         f'host = "{hub.host}"\naddress = "127.0.0.1:{hub.port}"\nca_file = "/etc/trunkline/hub-ca.pem"')
+    # Small, so that it is soon full.
+    text = text.replace('#max_bytes = "1GiB"', 'max_bytes = "1MiB"').replace('#device_share = "10%"', 'device_share = "100%"')
+    expect('max_bytes = "1MiB"\n' in text and 'device_share = "100%"\n' in text, "trunkline.toml shows other defaults")
     with open(CONFIG, "w", encoding="utf-8") as file:
         file.write(text)
     run("install", "-m", "644", hub.ca_file, "/etc/trunkline/hub-ca.pem")
@@ -122,7 +129,8 @@ def first_device(scenario, hub, key):
     run("trunkline", "identity", "add", DEVICE, "--key-file", "-", stdin=key + "\n")
     expect(mode(f"{STATE}/identity.db") == "600 trunkline:trunkline", "root made the store and kept it for itself")
     unit = start(scenario, "second")
-    load = TcpLoad(DEVICE, port, rate=100)
+    # Big messages, so that spool and sockets are full soon.
+    load = TcpLoad(DEVICE, port, rate=100, padding=2000)
     load.start()
     load.wait_acknowledged(50)
     hub.wait_arrivals(DEVICE, 50)
@@ -138,12 +146,21 @@ def missing(scenario, load):
     return load.acknowledged - len(seen & set(range(1, load.acknowledged + 1)))
 
 
+def spool_full():
+    """What `trunkline status` says, once it says that."""
+    said = run("trunkline", "status", expected=None)
+    return said if "the spool is full" in said else None
+
+
 def upgrade(scenario, hub, unit, load):
-    """The next version over a spool that is not empty."""
+    """The next version over a spool that is full, with a device that stands before a socket that nobody reads."""
     hub.process.terminate()
-    load.wait_acknowledged(load.acknowledged + 500)
-    waiting = run("trunkline", "status", expected=1).splitlines()[0]
-    note("hub away: " + waiting)
+    full = eventually(spool_full, "status says that the spool is full")
+    eventually(lambda: load.blocked, "the device is asked to wait")
+    note("hub away: " + full.splitlines()[0])
+    spool = json.loads(run("trunkline", "spool", "--json", expected=None))
+    note(f"spool: {spool['waiting']} messages, {spool['disk_bytes']} bytes on disk of {spool['cap_bytes']}")
+    expect(spool["disk_bytes"] <= spool["cap_bytes"], "the spool is larger than its cap")
     unit.stop()
     tree = os.path.join(scenario.folder, "next")
     run("dpkg-deb", "--raw-extract", one("trunkline_*.deb"), tree)
@@ -160,8 +177,95 @@ def upgrade(scenario, hub, unit, load):
     load.finish()
     eventually(lambda: missing(scenario, load) == 0, "every acknowledged reading at the hub")
     eventually(lambda: run("trunkline", "status", expected=None).startswith("ok"), "status is well after the upgrade")
-    note(f"upgraded with messages in the spool: all {load.sent} readings are at the hub")
+    note(f"upgraded with a full spool: all {load.sent} readings are at the hub")
     unit.stop()
+
+
+def live(scenario, hub, key):
+    """The unit under a systemd: what no imitation of it can show."""
+    try:
+        systemd = LiveSystemd(scenario)
+    except Unavailable as why:
+        note(f"a live systemd: NOT tried on this machine: {why}")
+        return
+    note("a live systemd: " + systemd.run("systemctl", "--version").splitlines()[0])
+    systemd.run("systemctl", "start", UNIT)  # returns with READY=1
+    check_confined(systemd)
+    eventually(lambda: systemd.run("trunkline", "status", expected=None).startswith("ok"), "status is well under systemd")
+    reload(scenario, systemd, hub, key)
+    end_and_begin(systemd)
+    systemd.run("systemctl", "stop", UNIT)
+    expect(systemd.show(UNIT, "Result") == "success", f"stopping ended with {systemd.show(UNIT, 'Result')}")
+    said = systemd.run("journalctl", "--output=cat", "--unit", UNIT)
+    for event in ("gateway_started", "reload_done", "gateway_stopped"):
+        expect(event in said, f"the journal has no {event}\n{said}")
+    for result in ("signal", "watchdog"):
+        expect(f"Failed with result '{result}'" in said, f"systemd ended nothing by {result}\n{said}")
+    serious = systemd.run("journalctl", "--output=cat", "--unit", UNIT, "--priority=warning")
+    expect("gateway_started" not in serious and "broken.toml" in serious, f"the journal's priorities are wrong:\n{serious}")
+    systemd.stop()
+
+
+def check_confined(systemd):
+    """What /proc says of the daemon, not what the unit file asks for."""
+    pid = systemd.show(UNIT, "MainPID")
+    status = dict(line.split(":", 1) for line in systemd.run("cat", f"/proc/{pid}/status").splitlines() if ":" in line)
+    user = pwd.getpwnam("trunkline").pw_uid
+    expect(status["Uid"].split() == [str(user)] * 4, f"the daemon's users are {status['Uid']}")
+    for name in ("CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb"):
+        expect(int(status[name], 16) == 0, f"the daemon has capabilities: {name} {status[name]}")
+    expect(status["NoNewPrivs"].strip() == "1" and status["Seccomp"].strip() == "2", "the daemon has no system call filter")
+    mounts = systemd.run("cat", f"/proc/{pid}/mountinfo").splitlines()
+    writable = {line.split()[4] for line in mounts if line.split()[5].startswith("rw")}
+    expect("/" not in writable and STATE in writable, f"the daemon may write to {writable}")
+    core = systemd.run("cat", f"/proc/{pid}/limits")
+    expect(re.search(r"Max core file size +0 +0 ", core), "the daemon may leave a core")
+    filters = status["Seccomp_filters"].strip()
+    note(f"confined: user {user}, no capabilities, {filters} system call filters, of the disk only {STATE} is writable")
+
+
+def reload(scenario, systemd, hub, key):
+    """A new device with the gateway running; then a map that is wrong."""
+    port = scenario.ports.take()
+    hub.ask("add_device", device=SECOND, key=key)
+    systemd.run("trunkline", "identity", "add", SECOND, "--key-file", "-", stdin=key + "\n")
+    with open("/etc/trunkline/devices.d/second.toml", "w", encoding="utf-8") as file:
+        file.write(f'[[device]]\nid = "{SECOND}"\ntcp.listen = "127.0.0.1:{port}"\ntcp.ack = "OK\\n"\n')
+    pid = systemd.show(UNIT, "MainPID")
+    systemd.run("systemctl", "reload", UNIT)
+    load = TcpLoad(SECOND, port)
+    load.start()
+    load.wait_acknowledged(100)
+    load.finish()
+    hub.wait_arrivals(SECOND, load.sent)
+    broken = "/etc/trunkline/devices.d/broken.toml"
+    with open(broken, "w", encoding="utf-8") as file:
+        file.write('[[device]]\nid = "x"\ntcp.lissten = "127.0.0.1:1"\n')
+    systemd.run("systemctl", "reload", UNIT, expected=1)
+    expect(systemd.show(UNIT, "MainPID") == pid, "a reload started another process")
+    expect(systemd.show(UNIT, "ActiveState") == "active", "a refused reload ended the gateway")
+    # A refused configuration is not tried again for ever.
+    systemd.run("systemctl", "restart", UNIT, expected=1)
+    state = [systemd.show(UNIT, name) for name in ("ActiveState", "SubState", "ExecMainStatus", "NRestarts")]
+    expect(state == ["failed", "failed", "2", "0"], f"a refused configuration leaves the unit {state}")
+    os.unlink(broken)
+    systemd.run("systemctl", "start", UNIT)
+    note(f"systemctl reload: {SECOND} is heard in the same process; a wrong map is refused; a start with it ends with 2, once")
+
+
+def end_and_begin(systemd):
+    """Killed, and stuck: systemd brings it back."""
+    systemd.run("mkdir", "-p", f"/run/systemd/system/{UNIT}.d")
+    systemd.run("sh", "-c", f"printf '[Service]\\nWatchdogSec=2\\nRestartSec=100ms\\n' >/run/systemd/system/{UNIT}.d/trial.conf")
+    systemd.run("systemctl", "daemon-reload")
+    systemd.run("systemctl", "restart", UNIT)
+    for number, signal in enumerate(("KILL", "STOP"), 1):
+        pid = systemd.show(UNIT, "MainPID")
+        systemd.run("systemctl", "kill", "--kill-whom=main", f"--signal={signal}", UNIT)
+        eventually(lambda: systemd.show(UNIT, "NRestarts") == str(number) and systemd.show(UNIT, "ActiveState") == "active",
+                   f"systemd starts it again after {signal}")
+        expect(systemd.show(UNIT, "MainPID") != pid, "the process is the same")
+        note(f"SIG{signal}: systemd starts it again")
 
 
 def body(scenario):
@@ -172,6 +276,7 @@ def body(scenario):
     hub = Hub(scenario, {DEVICE: key}, arguments=("--events", os.path.join(scenario.folder, "events")))
     unit, load = first_device(scenario, hub, key)
     upgrade(scenario, hub, unit, load)
+    live(scenario, hub, key)
 
     said = apt("remove", "trunkline")
     expect("stay in /var/lib/trunkline" in said, "remove does not say where the messages are")
