@@ -42,8 +42,7 @@ class TcpAdapter::Impl {
 
   Result<void> start(Ingress& ingress) {
     loop_.ingress = &ingress;
-    if (auto added = add(maps_); !added) return added;
-    maps_ = {};
+    if (auto added = add(std::exchange(maps_, {})); !added) return added;
     work_.emplace(loop_.inbox->io.get_executor());
     running_ = true;
     thread_ = std::thread([this] { run(); });
@@ -126,7 +125,10 @@ class TcpAdapter::Impl {
     for (const auto& map : maps) {
       const auto index = free_place(map.id);
       auto device = tcp::Device::make(loop_, map, index);
-      if (!device) return fail(device.error().in("tcp"));
+      if (!device) {
+        give_back(index);
+        return fail(device.error().in("tcp"));
+      }
       auto* made = device->get();
       devices_[index] = std::move(*device);
       by_id_.insert_or_assign(map.id, made);
@@ -171,6 +173,11 @@ class TcpAdapter::Impl {
       status[index].device = id.text();
     });
     return index;
+  }
+
+  void give_back(std::size_t index) {
+    loop_.status.with([&](auto& status) { status[index] = {}; });
+    free_.push_back(index);
   }
 
   void retire(const DeviceId& id, std::string_view why) {

@@ -130,7 +130,8 @@ void ShapingIngress::say_state(const DeviceId& id, Device& device, const std::st
 
 void ShapingIngress::tick(bool all) {
   const auto now = clock_.steady();
-  for (const auto& [id, device] : *devices_.load()) tick(device, now, all);
+  const auto devices = devices_.load();
+  for (const auto& [id, device] : *devices) tick(device, now, all);
   std::erase_if(leaving_, [&](const DevicePtr& device) { return !tick(device, now, true); });
 }
 

@@ -108,3 +108,17 @@ TEST_CASE("a change that cannot be says why, and what was there can be given bac
   REQUIRE(other.send("two\n"));
   CHECK(other.receive(4) == "ACK\n");
 }
+
+TEST_CASE("a map that cannot be used leaves no device behind", "[R-01]") {
+  TcpRig rig({tcp_map("scale-2")});
+  auto wrong = tcp_map("scale-9");
+  wrong.tcp->command = TcpCommand{"CMD {nothing of that name}\n", {}};
+  const auto failed = change(rig, {{}, {wrong}});
+  REQUIRE_FALSE(failed);
+  CHECK(failed.error().message.find("scale-9") != std::string::npos);
+  const auto status = rig.adapter.status();
+  REQUIRE(status.devices.size() == 1);
+  CHECK(status.devices[0].device == "scale-2");
+  REQUIRE(change(rig, {{}, {tcp_map("scale-9")}}));
+  CHECK(rig.adapter.status().devices.size() == 2);
+}
