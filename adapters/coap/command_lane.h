@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-#include <deque>
 #include <optional>
 #include <string>
 #include <string_view>
 
 #include "gateway/base/clock.h"
 #include "gateway/base/completion.h"
+#include "gateway/base/lazy_queue.h"
 #include "gateway/core/command.h"
 #include "gateway/core/outcome.h"
 #include "gateway/mapping/device_map.h"
@@ -56,8 +56,8 @@ class CommandLane {
   CommandDone by_;
   std::size_t largest_;
   std::optional<Entry> current_;
-  std::deque<Entry> waiting_;
-  std::deque<std::string> finished_;
+  LazyQueue<Entry> waiting_;
+  LazyQueue<std::string> finished_;
 };
 
 }  // namespace trunkline::coap

@@ -2,7 +2,6 @@
 #pragma once
 
 #include <cstdint>
-#include <deque>
 #include <optional>
 #include <string>
 #include <utility>
@@ -14,6 +13,7 @@
 #include "adapters/coap/response.h"
 #include "config/settings.h"
 #include "gateway/base/guarded.h"
+#include "gateway/base/lazy_queue.h"
 #include "gateway/base/log_limit.h"
 #include "gateway/base/metrics.h"
 #include "gateway/core/adapter.h"
@@ -144,13 +144,13 @@ class Device {
   void update_presence(SteadyTime now);
   [[nodiscard]] SteadyTime stale_at() const;
 
-  DeviceMap map_;
+  const DeviceMap map_;
   std::size_t index_;
   Shared& shared_;
   CommandLane lane_;
   std::vector<Observer> observers_;       // oldest first
   std::uint32_t observe_ = 0;             // of the last notification, 24 bits (RFC 7641 section 3.4)
-  std::deque<Question> held_;             // answered with the next command, or when their wait is over
+  LazyQueue<Question> held_;              // answered with the next command, or when their wait is over
   std::size_t asked_ = 0;                 // requests that may be answered with a command and are not yet
   std::optional<std::uint64_t> pushing_;  // sequence of the command that is on its way to its server
   SteadyTime push_ends_{};

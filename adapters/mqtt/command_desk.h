@@ -3,7 +3,6 @@
 
 #include <atomic>
 #include <cstdint>
-#include <deque>
 #include <memory>
 #include <optional>
 #include <string>
@@ -14,6 +13,7 @@
 #include "adapters/mqtt/reply_match.h"
 #include "gateway/base/clock.h"
 #include "gateway/base/completion.h"
+#include "gateway/base/lazy_queue.h"
 #include "gateway/base/result.h"
 #include "gateway/core/command.h"
 #include "gateway/core/outcome.h"
@@ -86,7 +86,7 @@ class CommandDesk {
   };
   struct Line {
     std::optional<Outstanding> outstanding;
-    std::deque<Waiting> waiting;
+    LazyQueue<Waiting> waiting;
     std::vector<std::string> ended;  // wire ids of the last few, for late replies
     bool names = false;              // its answers to methods say whom they answer
     SteadyTime quiet_until{};        // a method ran out, and its answer may come yet

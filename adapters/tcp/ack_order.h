@@ -2,8 +2,9 @@
 #pragma once
 
 #include <cstdint>
-#include <deque>
 #include <string>
+
+#include "gateway/base/lazy_queue.h"
 
 namespace trunkline::tcp {
 
@@ -53,7 +54,7 @@ class AckOrder {
     State state;
   };
   bool cumulative_;
-  std::deque<Waiting> waiting_;
+  LazyQueue<Waiting> waiting_;
   std::uint64_t first_ = 0;
 };
 

@@ -3,7 +3,6 @@
 
 #include <array>
 #include <cstdint>
-#include <deque>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -12,6 +11,7 @@
 #include "adapters/tcp/request.h"
 #include "gateway/base/clock.h"
 #include "gateway/base/completion.h"
+#include "gateway/base/lazy_queue.h"
 #include "gateway/base/result.h"
 #include "gateway/core/command.h"
 #include "gateway/core/outcome.h"
@@ -113,7 +113,7 @@ class CommandLane {
   bool resend_ = false;
   SteadyTime answer_by_ = kNever;     // of the present sending
   std::optional<SteadyTime> polled_;  // a poll waits for its answer until then
-  std::deque<Entry> waiting_;
+  LazyQueue<Entry> waiting_;
   SteadyTime quiet_until_{};  // of a device whose replies carry no id
   std::optional<CommandKind> late_reply_owed_;
   std::uint64_t stray_replies_ = 0;

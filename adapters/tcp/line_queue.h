@@ -2,13 +2,13 @@
 #pragma once
 
 #include <cstdint>
-#include <deque>
 #include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include "gateway/base/clock.h"
+#include "gateway/base/lazy_queue.h"
 #include "gateway/core/outcome.h"
 
 namespace trunkline::tcp {
@@ -83,7 +83,7 @@ class LineQueue {
   };
 
   Limits limits_;
-  std::deque<Line> lines_;
+  LazyQueue<Line> lines_;
   std::uint64_t first_ = 0;  // number of lines_.front()
   std::size_t bytes_ = 0;
   std::size_t offered_ = 0;

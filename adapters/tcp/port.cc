@@ -37,7 +37,8 @@ Result<std::unique_ptr<Port>> Port::make(Loop& loop, std::vector<Device*> device
 Port::Port(Loop& loop, std::vector<Device*> devices)
     : loop_(loop),
       devices_(std::move(devices)),
-      map_(devices_.front()->map()),
+      shared_map_(devices_.front()->whole_map().tcp),
+      map_(*shared_map_),
       backoff_({Milliseconds(100), Milliseconds(500), map_.line.retry}, std::hash<std::string>{}(map_.connect)),
       timer_(loop.inbox->io) {}
 

@@ -77,7 +77,8 @@ class Port {
 
   Loop& loop_;
   std::vector<Device*> devices_;
-  const TcpMap map_;
+  const SharedValue<TcpMap> shared_map_;  // of the first device; others may come and go
+  const TcpMap& map_;
   bool closed_ = false;
   std::optional<Template> ack_;
   std::optional<Framing> registration_;

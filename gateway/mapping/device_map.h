@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "gateway/base/clock.h"
+#include "gateway/base/shared_value.h"
 #include "gateway/core/device_id.h"
 #include "gateway/core/message.h"
 #include "gateway/core/priority.h"
@@ -144,9 +145,9 @@ struct DeviceMap {
   std::vector<Property> captures{};             // of a family's member: what its id says
   // Equal texts are equal maps; a family's members share the family's.
   std::shared_ptr<const WrittenMap> written{};
-  std::optional<MqttMap> mqtt{};
-  std::optional<CoapMap> coap{};
-  std::optional<TcpMap> tcp{};
+  SharedValue<MqttMap> mqtt{};
+  SharedValue<CoapMap> coap{};
+  SharedValue<TcpMap> tcp{};
 
   [[nodiscard]] bool takes_commands() const {
     return (mqtt && mqtt->command) || (coap && coap->takes_commands()) || (tcp && tcp->command);

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "gateway/base/lazy_queue.h"
 #include "gateway/base/log.h"
 
 namespace trunkline {
@@ -39,7 +40,7 @@ struct CommandKeeper::Line {
   DeviceSlot slot;
   DeviceId device;
   Limits limits;
-  std::deque<Entry> entries;  // in order; those that are not durable yet are behind
+  LazyQueue<Entry> entries;  // in order; those that are not durable yet are behind
   std::uint64_t bytes = 0;
   bool full = false;
   bool refused = false;      // something did not fit, and nothing has left since

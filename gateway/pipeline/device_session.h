@@ -2,13 +2,13 @@
 #pragma once
 
 #include <array>
-#include <boost/container/deque.hpp>
 #include <cstdint>
 #include <optional>
 #include <string>
 
 #include "gateway/base/backoff.h"
 #include "gateway/base/clock.h"
+#include "gateway/base/lazy_queue.h"
 #include "gateway/core/adapter.h"
 #include "gateway/core/priority.h"
 #include "gateway/core/token.h"
@@ -83,8 +83,7 @@ struct DeviceSession {
     SteadyTime sent_at{};
     bool forgotten = false;  // a limit removed it from the spool while it was in flight: not sent again
   };
-  // Unlike std::deque it takes no memory while it is empty, which is most of the time for most devices.
-  using Queue = boost::container::deque<Entry>;
+  using Queue = LazyQueue<Entry>;
   struct Link {
     bool attaching = false;
     bool attached = false;

@@ -123,12 +123,13 @@ void MethodRouter::on_callers_lost(ConnectionSlot connection) {
   for (auto& line : lines_) {
     if (line.active && line.active->tag.connection == connection) line.active->caller_lost = true;
     // At most once: what its caller believes to have failed is not begun any more.
-    std::erase_if(line.waiting, [&](const Call& call) {
+    const auto lost = std::remove_if(line.waiting.begin(), line.waiting.end(), [&](const Call& call) {
       if (call.tag.connection != connection) return false;
       lost_.add();
       due_.erase({call.deadline, call.number});
       return true;
     });
+    line.waiting.erase(lost, line.waiting.end());
   }
 }
 

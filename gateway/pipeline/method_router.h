@@ -2,7 +2,6 @@
 #pragma once
 
 #include <cstdint>
-#include <deque>
 #include <functional>
 #include <map>
 #include <optional>
@@ -11,6 +10,7 @@
 
 #include "gateway/base/clock.h"
 #include "gateway/base/completion.h"
+#include "gateway/base/lazy_queue.h"
 #include "gateway/base/metrics.h"
 #include "gateway/core/adapter.h"
 #include "gateway/core/uplink.h"
@@ -57,7 +57,7 @@ class MethodRouter final : public MethodSink {
     std::optional<DeviceId> device;
     Milliseconds timeout{0};
     std::optional<Call> active;
-    std::deque<Call> waiting;
+    LazyQueue<Call> waiting;
   };
   void on_outcome(DeviceSlot slot, std::uint64_t number, const Outcome& outcome);
   void start_next(DeviceSlot slot);

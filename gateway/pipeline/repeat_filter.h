@@ -2,12 +2,12 @@
 #pragma once
 
 #include <cstdint>
-#include <deque>
 #include <optional>
 #include <string>
 #include <unordered_map>
 
 #include "gateway/base/clock.h"
+#include "gateway/base/lazy_queue.h"
 #include "gateway/core/message.h"
 
 namespace trunkline {
@@ -51,7 +51,7 @@ class RepeatFilter {
   };
   struct Seen {
     std::unordered_map<std::string, Position> keys;
-    std::deque<Named> order;
+    LazyQueue<Named> order;
   };
   static std::string name_of(const Telemetry& telemetry) {
     return static_cast<char>(telemetry.source) + telemetry.source_key;

@@ -3,10 +3,10 @@
 
 #include <algorithm>
 #include <cstdint>
-#include <deque>
 #include <optional>
 #include <unordered_map>
 
+#include "gateway/base/lazy_queue.h"
 #include "gateway/core/message.h"
 
 namespace trunkline {
@@ -20,7 +20,7 @@ class SpoolIndex {
     std::uint32_t footprint;
     std::uint32_t pack = 0;  // the pack that it is in; 0: it has a row of its own
   };
-  using Rows = std::deque<Slot>;  // ascending
+  using Rows = LazyQueue<Slot>;  // ascending
   struct Device {
     std::int64_t number;  // in the table `device`
     Rows rows{};

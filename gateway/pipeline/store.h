@@ -10,6 +10,7 @@
 
 #include "gateway/base/clock.h"
 #include "gateway/base/completion.h"
+#include "gateway/base/lazy_queue.h"
 #include "gateway/base/metrics.h"
 #include "gateway/core/message.h"
 #include "gateway/core/outcome.h"
@@ -126,7 +127,7 @@ class Store {
   // Of one device; stays where it is once it is made.
   struct Queue {
     DeviceId device;
-    std::deque<Held> held{};  // ascending by position
+    LazyQueue<Held> held{};  // ascending by position
   };
   struct Turn {
     SteadyTime due;  // of later_
