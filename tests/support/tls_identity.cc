@@ -17,7 +17,12 @@ namespace {
 
 using Key = std::unique_ptr<EVP_PKEY, decltype(&EVP_PKEY_free)>;
 using Certificate = std::unique_ptr<X509, decltype(&X509_free)>;
-using File = std::unique_ptr<std::FILE, decltype(&std::fclose)>;
+
+// Its declaration carries attributes, which a template's argument cannot have.
+struct Close {
+  void operator()(std::FILE* file) const { std::fclose(file); }
+};
+using File = std::unique_ptr<std::FILE, Close>;
 
 Key make_key() {
   return Key(EVP_EC_gen("P-256"), &EVP_PKEY_free);
@@ -56,7 +61,7 @@ Certificate make_certificate(const std::string& subject, long serial, EVP_PKEY* 
 }
 
 File open_for_writing(const std::string& path) {
-  File file(std::fopen(path.c_str(), "w"), &std::fclose);
+  File file(std::fopen(path.c_str(), "w"));
   if (!file) throw std::runtime_error("cannot write " + path);
   return file;
 }
