@@ -13,7 +13,8 @@ namespace trunkline {
 namespace {
 
 constexpr const char* kTooLarge = "what the device reported is larger than the 32 KiB of a twin";
-constexpr const char* kOwn = "gateway";  // the member of the reported properties that is ours
+constexpr std::size_t kMaxRefused = 1000;  // members that are remembered as too large
+constexpr const char* kOwn = "gateway";    // the member of the reported properties that is ours
 
 }  // namespace
 
@@ -121,13 +122,15 @@ void TwinKeeper::report(DeviceSlot slot, const std::string& text) {
   combine_patches(merged, *patch);
   if (twin_bytes(merged) > kMaxTwinBytes) {
     refused_.add();
-    // Said once, however often the device repeats it; shown until a report fits.
-    if (!std::exchange(twin->too_large, true)) {
-      log::warning("twin_report_refused", {{"device", twin->device.text()}, {"error", kTooLarge}});
+    // Said once, however often the device repeats it; shown until these members fit. Other reports may fit meanwhile.
+    const bool fresh = twin->too_large.empty();
+    for (const auto& [name, value] : *patch) {
+      if (twin->too_large.size() < kMaxRefused) twin->too_large[name] = nullptr;
     }
+    if (fresh) log::warning("twin_report_refused", {{"device", twin->device.text()}, {"error", kTooLarge}});
     return;
   }
-  twin->too_large = false;
+  for (const auto& [name, value] : *patch) twin->too_large.erase(name);
   twin->mine = std::move(merged);
   if (twin->theirs && needed_part(*patch, *twin->theirs).empty()) unchanged_.add();
   twin->reported = true;
@@ -173,7 +176,7 @@ SteadyTime TwinKeeper::tick(SteadyTime now, WallTime wall) {
 TwinKeeper::Status TwinKeeper::status(DeviceSlot slot) const {
   const auto* twin = find(slot);
   if (twin == nullptr) return {};
-  return {true, twin->version, twin->confirmed_version, twin->too_large ? kTooLarge : twin->fault};
+  return {true, twin->version, twin->confirmed_version, !twin->too_large.empty() ? kTooLarge : twin->fault};
 }
 
 }  // namespace trunkline

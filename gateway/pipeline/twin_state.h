@@ -54,7 +54,7 @@ struct TwinKeeper::Twin {
   std::optional<Presence> presence;
   SteadyTime say_heard_at = kNever;
   std::string fault;
-  bool too_large = false;  // the last report
+  json::object too_large;  // what did not fit, until the device says these members again and they do
 };
 
 }  // namespace trunkline

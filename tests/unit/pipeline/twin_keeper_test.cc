@@ -239,10 +239,18 @@ TEST_CASE("reports that would grow beyond a twin are refused, and what was there
     bench.keeper.report(kSlot, R"({"part)" + std::to_string(i) + R"(":")" + std::string(3'000, 'x') + "\"}");
   }
   CHECK(bench.keeper.status(kSlot).fault.find("32 KiB") != std::string::npos);
+  // Others that fit do not hide it.
+  bench.keeper.report(kSlot, R"({"door":"open"})");
+  CHECK(bench.keeper.status(kSlot).fault.find("32 KiB") != std::string::npos);
   bench.load("{}");
   REQUIRE(bench.asked.back().kind == Kind::report);
   CHECK(bench.asked.back().patch.size() < 33 * 1024);
   CHECK(bench.asked.back().patch.size() > 29 * 1024);
+  for (int i = 0; i < 20; ++i) {
+    CHECK_FALSE(bench.keeper.status(kSlot).fault.empty());
+    bench.keeper.report(kSlot, R"({"part)" + std::to_string(i) + R"(":null})");
+  }
+  CHECK(bench.keeper.status(kSlot).fault.empty());
 }
 
 TEST_CASE("the twin says whether the device is connected, and what it has") {
