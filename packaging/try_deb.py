@@ -153,10 +153,10 @@ def spool_full():
 
 
 def upgrade(scenario, hub, unit, load):
-    """The next version over a spool that is full, with a device that stands before a socket that nobody reads."""
+    """The next version over a spool that is full, with a device that waits."""
     hub.process.terminate()
     full = eventually(spool_full, "status says that the spool is full")
-    eventually(lambda: load.blocked, "the device is asked to wait")
+    eventually(lambda: load.sent - load.acknowledged == load.window, "the device waits for acknowledgements")
     note("hub away: " + full.splitlines()[0])
     spool = json.loads(run("trunkline", "spool", "--json", expected=None))
     note(f"spool: {spool['waiting']} messages, {spool['disk_bytes']} bytes on disk of {spool['cap_bytes']}")
