@@ -22,7 +22,7 @@ for _ in range(64):
     os.chdir("..")
 os.chroot(".")
 place = os.readlink(f"/proc/self/fd/{root}").rstrip("/")
-os.execvp("bash", ["bash", "-c", sys.argv[2], "enter", place, place + sys.argv[1], sys.argv[3]])
+os.execv("/bin/bash", ["bash", "-c", sys.argv[2], "enter", place, place + sys.argv[1], sys.argv[3]])
 """
 
 # What a container has read-only is read-only here, too: systemd's own units then leave the kernel's settings alone.
